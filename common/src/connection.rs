@@ -1,0 +1,84 @@
+//! A connection: packets over any byte stream, one task reading and one writing.
+//!
+//! The only part of this crate that does I/O. It holds no truth about jobs: losing a connection loses time only.
+
+mod gather;
+mod reader;
+mod writer;
+
+use std::io;
+
+use thiserror::Error;
+
+pub use reader::PacketReader;
+pub use writer::{Closed, PacketSender, PacketWriter, packet_bytes, packet_queue};
+
+use crate::greeting::CloseCode;
+use crate::message::MessageError;
+use crate::packet::PacketError;
+use crate::stream::StreamError;
+
+/// Why a connection ended otherwise than in good order.
+#[derive(Debug, Error)]
+pub enum ConnectionError {
+    /// The peer sent what cannot be read.
+    #[error(transparent)]
+    Packet(#[from] PacketError),
+    /// The peer broke the rules of a stream.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The peer broke another rule of the protocol; the text says which.
+    #[error("{0}")]
+    Violation(&'static str),
+    /// The byte stream ended inside a frame.
+    #[error("the connection ended inside a frame")]
+    Truncated,
+    /// The peer took nothing of what we wrote for [`crate::limits::WRITE_STALL`].
+    #[error("the peer has stopped reading")]
+    Stalled,
+    /// The peer said nothing for as long as it was allowed to.
+    #[error("no greeting within {} s", crate::limits::GREETING_TIMEOUT.as_secs())]
+    GreetingTimeout,
+    /// The peer closed, with a reason.
+    #[error("closed by the peer: {text}")]
+    ClosedByPeer {
+        /// Its code.
+        code: CloseCode,
+        /// Its text, not to be printed unescaped.
+        text: String,
+    },
+    /// A message of ours is over its limit.
+    #[error(transparent)]
+    Unsendable(MessageError),
+    /// The operating system's error.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The program at the other end.
+    Peer,
+    /// Whoever uses this end.
+    LocalUser,
+    /// What lies between.
+    Network,
+}
+
+impl ConnectionError {
+    /// Whose fault it is.
+    pub fn blame(&self) -> Blame {
+        match self {
+            Self::Packet(_) | Self::Stream(_) | Self::Violation(_) => Blame::Peer,
+            Self::GreetingTimeout | Self::ClosedByPeer { .. } => Blame::Peer,
+            Self::Unsendable(_) => Blame::LocalUser,
+            Self::Truncated | Self::Stalled | Self::Io(_) => Blame::Network,
+        }
+    }
+
+    /// Whether the peer broke the protocol, and so deserves a CLOSE that says how.
+    pub fn is_violation(&self) -> bool {
+        matches!(self, Self::Packet(_) | Self::Stream(_) | Self::Violation(_))
+    }
+}

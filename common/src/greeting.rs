@@ -1,0 +1,259 @@
+//! HELLO, WELCOME and CLOSE: the payloads that can arrive from someone we do not know yet.
+//!
+//! Coded by hand and small, so that nothing but this file and the frame header is exposed to strangers.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use thiserror::Error;
+
+use crate::limits;
+
+/// First bytes of HELLO and WELCOME: NUL and CRLF show a peer or a middlebox that takes the stream for text.
+pub const MAGIC: [u8; 8] = *b"TELEX\0\r\n";
+
+/// The version this crate speaks; see the version rule in `docs/protocol.md`.
+pub const VERSION: u16 = 1;
+
+/// Extension tag of the software's name and version.
+const TAG_SOFTWARE: u16 = 1;
+
+/// How a client claims to be who it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// The transport has identified it (peer credentials of a Unix socket; a loopback address).
+    Transport,
+    /// A method that this version does not know.
+    Unknown(u8),
+}
+
+/// The client's greeting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// Lowest version spoken.
+    pub lowest: u16,
+    /// Highest version spoken.
+    pub highest: u16,
+    /// Authentication method.
+    pub method: Method,
+    /// User to run commands as; empty for the server's own. At most 255 bytes.
+    pub user: String,
+    /// Name and version of the software, for people.
+    pub software: String,
+}
+
+impl Hello {
+    /// A greeting in this crate's own version.
+    pub fn new(user: &str, software: &str) -> Self {
+        Self {
+            lowest: VERSION,
+            highest: VERSION,
+            method: Method::Transport,
+            user: user.to_owned(),
+            software: software.to_owned(),
+        }
+    }
+
+    /// The payload of a HELLO frame. Strings longer than their field are cut.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(64);
+        out.put_slice(&MAGIC);
+        out.put_u16_le(self.lowest);
+        out.put_u16_le(self.highest);
+        out.put_u8(match self.method {
+            Method::Transport => 0,
+            Method::Unknown(number) => number,
+        });
+        let user = cut(&self.user, u8::MAX.into());
+        out.put_u8(user.len() as u8);
+        out.put_slice(user.as_bytes());
+        put_software(&mut out, &self.software);
+        out.freeze()
+    }
+
+    /// Reads the payload of a HELLO frame.
+    ///
+    /// # Errors
+    /// A [`GreetingError`]; always the peer's fault.
+    pub fn decode(payload: &[u8]) -> Result<Self, GreetingError> {
+        let mut rest = expect_magic(payload)?;
+        let lowest = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+        let highest = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+        let method = match rest.try_get_u8().map_err(|_| GreetingError::Truncated)? {
+            0 => Method::Transport,
+            number => Method::Unknown(number),
+        };
+        let user_len = rest.try_get_u8().map_err(|_| GreetingError::Truncated)?;
+        let user = text(take(&mut rest, user_len.into())?)?;
+        let software = take_software(rest)?;
+        Ok(Self { lowest, highest, method, user, software })
+    }
+
+    /// The version to use with a peer that greets so, if there is one.
+    pub fn common_version(&self) -> Option<u16> {
+        (self.lowest..=self.highest).contains(&VERSION).then_some(VERSION)
+    }
+}
+
+/// The server's answer to HELLO.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Welcome {
+    /// The version chosen.
+    pub version: u16,
+    /// Name and version of the software, for people.
+    pub software: String,
+}
+
+impl Welcome {
+    /// The payload of a WELCOME frame.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(64);
+        out.put_slice(&MAGIC);
+        out.put_u16_le(self.version);
+        put_software(&mut out, &self.software);
+        out.freeze()
+    }
+
+    /// Reads the payload of a WELCOME frame.
+    ///
+    /// # Errors
+    /// A [`GreetingError`]; always the peer's fault.
+    pub fn decode(payload: &[u8]) -> Result<Self, GreetingError> {
+        let mut rest = expect_magic(payload)?;
+        let version = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+        Ok(Self { version, software: take_software(rest)? })
+    }
+}
+
+/// Why a connection is closed. The numbers are the wire's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseCode {
+    /// No common version.
+    Version,
+    /// This peer or user may not connect.
+    Denied,
+    /// The receiver broke a rule of the protocol.
+    Violation,
+    /// A limit of connections is reached.
+    Busy,
+    /// The sender is stopping.
+    GoingAway,
+    /// The peer was silent past a deadline.
+    TimedOut,
+    /// The sender failed by its own fault.
+    Internal,
+    /// A code that this version does not know.
+    Unknown(u16),
+}
+
+impl CloseCode {
+    fn number(self) -> u16 {
+        match self {
+            Self::Version => 1,
+            Self::Denied => 2,
+            Self::Violation => 3,
+            Self::Busy => 4,
+            Self::GoingAway => 5,
+            Self::TimedOut => 6,
+            Self::Internal => 7,
+            Self::Unknown(number) => number,
+        }
+    }
+
+    fn from_number(number: u16) -> Self {
+        match number {
+            1 => Self::Version,
+            2 => Self::Denied,
+            3 => Self::Violation,
+            4 => Self::Busy,
+            5 => Self::GoingAway,
+            6 => Self::TimedOut,
+            7 => Self::Internal,
+            number => Self::Unknown(number),
+        }
+    }
+}
+
+/// The last frame of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Close {
+    /// Why.
+    pub code: CloseCode,
+    /// Why, for people; from the peer, so not to be printed unescaped.
+    pub text: String,
+}
+
+impl Close {
+    /// A CLOSE with this reason.
+    pub fn new(code: CloseCode, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+
+    /// The payload of a CLOSE frame. A text over the limit is cut.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(64);
+        out.put_u16_le(self.code.number());
+        out.put_slice(cut(&self.text, limits::CLOSE_PAYLOAD - 2).as_bytes());
+        out.freeze()
+    }
+
+    /// Reads the payload of a CLOSE frame.
+    ///
+    /// # Errors
+    /// A [`GreetingError`]; always the peer's fault.
+    pub fn decode(mut payload: &[u8]) -> Result<Self, GreetingError> {
+        let code = payload.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+        Ok(Self { code: CloseCode::from_number(code), text: text(payload)? })
+    }
+}
+
+/// A greeting that cannot be read. Always the peer's fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GreetingError {
+    /// Not Telex at all.
+    #[error("the magic bytes are missing")]
+    NotTelex,
+    /// A field runs past the end.
+    #[error("the greeting ends inside a field")]
+    Truncated,
+    /// A text is not UTF-8.
+    #[error("a text in the greeting is not UTF-8")]
+    NotUtf8,
+}
+
+fn expect_magic(payload: &[u8]) -> Result<&[u8], GreetingError> {
+    payload.strip_prefix(&MAGIC).ok_or(GreetingError::NotTelex)
+}
+
+fn take<'a>(rest: &mut &'a [u8], len: usize) -> Result<&'a [u8], GreetingError> {
+    let (taken, left) = rest.split_at_checked(len).ok_or(GreetingError::Truncated)?;
+    *rest = left;
+    Ok(taken)
+}
+
+fn text(bytes: &[u8]) -> Result<String, GreetingError> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| GreetingError::NotUtf8)
+}
+
+fn put_software(out: &mut BytesMut, software: &str) {
+    let software = cut(software, u8::MAX.into());
+    out.put_u16_le(TAG_SOFTWARE);
+    out.put_u16_le(software.len() as u16);
+    out.put_slice(software.as_bytes());
+}
+
+/// Walks the extensions; unknown ones are skipped so that later versions can add some.
+fn take_software(mut rest: &[u8]) -> Result<String, GreetingError> {
+    let mut software = String::new();
+    while !rest.is_empty() {
+        let tag = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+        let len = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+        let value = take(&mut rest, len.into())?;
+        if tag == TAG_SOFTWARE {
+            software = text(value)?;
+        }
+    }
+    Ok(software)
+}
+
+fn cut(text: &str, limit: usize) -> &str {
+    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
+}

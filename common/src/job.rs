@@ -1,0 +1,15 @@
+//! What a job is, for both sides: its id, what it is asked to be, what can be sent to it, and what became of it.
+//!
+//! Plain values with their checks; no process and no clock.
+
+mod byte_string;
+mod id;
+mod outcome;
+mod signal;
+mod spec;
+
+pub use byte_string::ByteString;
+pub use id::{JobId, JobIdError};
+pub use outcome::{Ended, Outcome, StartFailure, StreamTotal};
+pub use signal::{Signal, SignalError};
+pub use spec::{Program, Spec, SpecError, Variable};

@@ -1,0 +1,27 @@
+//! What Telex says on the wire, for both sides.
+//!
+//! Knows no process, no terminal and no command line. From the bottom up:
+//!
+//! - [`limits`]: every size and time limit, with its reason
+//! - [`frame`]: the fixed header and its numbers; bytes to frames and back
+//! - [`greeting`]: HELLO, WELCOME and CLOSE, coded by hand because strangers reach them
+//! - [`job`]: ids, specifications, signals and outcomes
+//! - [`message`]: requests and responses, the one place that knows the serialisation
+//! - [`packet`]: what a frame means, typed by the direction it travels in
+//! - [`stream`]: the rules of offsets, acknowledgements and windows, and the queues that obey them
+//! - [`connection`]: a reader and a writer over any byte stream
+//! - [`transport`]: TCP and Unix sockets
+//! - [`endpoint`]: where a server is
+//!
+//! The wire itself is described in `docs/protocol.md`.
+
+pub mod connection;
+pub mod endpoint;
+pub mod frame;
+pub mod greeting;
+pub mod job;
+pub mod limits;
+pub mod message;
+pub mod packet;
+pub mod stream;
+pub mod transport;

@@ -1,0 +1,70 @@
+//! Every size and time limit of the protocol, each with its reason.
+//!
+//! Limits that only one program obeys (how many connections a server takes, say) live in that program.
+
+use std::time::Duration;
+
+/// Payload of HELLO and WELCOME: the only frames a stranger can make us decode, so a page and no more.
+pub const GREETING_PAYLOAD: usize = 4 * 1024;
+
+/// Payload of CLOSE: a code and one sentence.
+pub const CLOSE_PAYLOAD: usize = 1024;
+
+/// Payload of PING and PONG: room for a time stamp or a nonce, too little to be worth amplifying.
+pub const PING_PAYLOAD: usize = 64;
+
+/// Payload of a REQUEST. Twice what Linux grants a single argument (128 KiB), so one long shell string and its
+/// environment fit, while a connection cannot make a server hold more than this of an unfinished request.
+pub const REQUEST_PAYLOAD: usize = 256 * 1024;
+
+/// Payload of a RESPONSE: an outcome and a sentence.
+pub const RESPONSE_PAYLOAD: usize = 16 * 1024;
+
+/// Payload of DATA. 256 KiB costs a quarter of the system calls of 64 KiB, and still leaves a 1 Gbit/s line to
+/// the next stream after 2 ms.
+pub const DATA_PAYLOAD: usize = 256 * 1024;
+
+/// Limit that every stream starts with. Large enough for the output of most commands to need no acknowledgement,
+/// small enough that 1,024 jobs whose stdin nobody reads hold 64 MiB together.
+pub const INITIAL_WINDOW: u64 = 64 * 1024;
+
+/// How far ahead of its reader a stream may run once it flows: 2 MiB fills a 1 Gbit/s line at 16 ms.
+pub const STREAM_WINDOW: u64 = 2 * 1024 * 1024;
+
+/// Sum of what the streams of one connection may hold beyond their initial windows.
+pub const CONNECTION_WINDOW: u64 = 16 * 1024 * 1024;
+
+/// Words of a command. The request's size is what bounds memory; this bounds the work of looking at them.
+pub const ARGUMENTS: usize = 4096;
+
+/// One word, one variable or the shell string: Linux' own `MAX_ARG_STRLEN` less its final NUL (execve(2)).
+pub const ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+
+/// Variables that a client may set for a command.
+pub const VARIABLES: usize = 1024;
+
+/// Jobs that one connection may have running. Above the 100 that a busy client uses; a client that wants more
+/// opens another connection.
+pub const JOBS_PER_CONNECTION: usize = 256;
+
+/// Control packets waiting to be written on a connection. When it is full, reading stops: a peer that does not
+/// read what it asked for cannot make us remember it.
+pub const CONTROL_QUEUE: usize = 256;
+
+/// Packets in stream order waiting to be written on a connection: with [`DATA_PAYLOAD`] this is 1 MiB, enough
+/// to fill the gap while the writer is in a system call.
+pub const ORDERED_QUEUE: usize = 4;
+
+/// Chunks below this size are gathered into larger ones while they wait, so that a peer that sends single bytes
+/// cannot make bookkeeping outweigh its window.
+pub const GATHER_BELOW: usize = 16 * 1024;
+
+/// How long a peer may take for its side of the greeting.
+pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a peer may leave what we write untaken before it counts as dead. A slow reader is not concerned: its
+/// windows close long before the transport fills up.
+pub const WRITE_STALL: Duration = Duration::from_secs(60);
+
+/// How long the writer may take to flush what is queued when a connection is being closed in good order.
+pub const CLOSE_FLUSH: Duration = Duration::from_secs(2);

@@ -1,0 +1,94 @@
+//! The sending end of a stream as tasks share it: one sends, another takes what the peer says.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::StreamError;
+use super::send::SendState;
+use crate::packet::Ack;
+
+/// A stream that this side sends. Clones are the same stream; one task sends.
+#[derive(Debug, Clone, Default)]
+pub struct Outbound(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<SendState>,
+    changed: Notify,
+}
+
+/// The receiver wants no more of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+impl Outbound {
+    /// Waits until bytes may be sent; how many.
+    ///
+    /// # Errors
+    /// [`Stopped`] once the receiver wants no more.
+    pub async fn credit(&self) -> Result<u64, Stopped> {
+        self.wait_for(|state| match (state.is_stopped(), state.credit()) {
+            (true, _) => Some(Err(Stopped)),
+            (false, 0) => None,
+            (false, credit) => Some(Ok(credit)),
+        })
+        .await
+    }
+
+    /// Waits until the receiver wants no more.
+    pub async fn stopped(&self) -> Stopped {
+        self.wait_for(|state| state.is_stopped().then_some(Stopped)).await
+    }
+
+    /// Waits until the final reader is known to have got beyond `offset`; how far it got.
+    pub async fn consumed_beyond(&self, offset: u64) -> u64 {
+        self.wait_for(|state| Some(state.consumed()).filter(|consumed| *consumed > offset)).await
+    }
+
+    /// Records that `len` bytes are sent; the offset of the first, or `None` if that is more than the credit.
+    pub fn send(&self, len: usize) -> Option<u64> {
+        self.lock().send(len)
+    }
+
+    /// Ends the stream; its total, or `None` if it had ended.
+    pub fn finish(&self) -> Option<u64> {
+        self.lock().finish()
+    }
+
+    /// Bytes sent so far.
+    pub fn sent(&self) -> u64 {
+        self.lock().sent()
+    }
+
+    /// Takes the peer's acknowledgement.
+    ///
+    /// # Errors
+    /// [`StreamError`] if it is impossible.
+    pub fn acknowledge(&self, ack: Ack) -> Result<(), StreamError> {
+        self.lock().acknowledge(ack)?;
+        self.0.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Takes the peer's word that it wants no more.
+    pub fn stop(&self) {
+        self.lock().stop();
+        self.0.changed.notify_waiters();
+    }
+
+    async fn wait_for<T>(&self, mut ready: impl FnMut(&SendState) -> Option<T>) -> T {
+        loop {
+            // Registered before the look, so that a change between look and wait is not missed.
+            let changed = self.0.changed.notified();
+            if let Some(value) = ready(&self.lock()) {
+                return value;
+            }
+            changed.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SendState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

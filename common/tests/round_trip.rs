@@ -1,0 +1,270 @@
+//! What is encoded decodes to itself, for values nobody thought of.
+
+#![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
+
+use std::fmt::Debug;
+
+use bytes::{Bytes, BytesMut};
+use common::connection::{ConnectionError, packet_bytes};
+use common::frame::{self, HEADER_LEN, JobNumber, Kind, StreamId};
+use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
+use common::job::{
+    ByteString, Ended, JobId, Outcome, Program, Signal, Spec, StartFailure, StreamTotal, Variable,
+};
+use common::limits;
+use common::message::{ClientMessage, Message, MessageError, ServerMessage};
+use common::packet::{Ack, Echo, Packet};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn job() -> impl Strategy<Value = JobNumber> {
+    (1..=u32::MAX).prop_map(JobNumber)
+}
+
+fn bytes(most: usize) -> impl Strategy<Value = Bytes> {
+    vec(any::<u8>(), 0..=most).prop_map(Bytes::from)
+}
+
+fn byte_string() -> impl Strategy<Value = ByteString> {
+    vec(any::<u8>(), 0..40).prop_map(ByteString)
+}
+
+/// At most 60 characters, so at most 240 bytes: no field cuts it.
+fn text() -> impl Strategy<Value = String> {
+    vec(any::<char>(), 0..60).prop_map(String::from_iter)
+}
+
+fn signal() -> impl Strategy<Value = Signal> {
+    (1..=64).prop_map(|number| Signal::from_number(number).unwrap())
+}
+
+fn job_id() -> impl Strategy<Value = JobId> {
+    prop_oneof!["[!-~]{1,64}", "[ä-ž]{1,32}", "[\u{1F600}-\u{1F64F}]{1,16}"]
+        .prop_map(|id| id.parse().unwrap())
+}
+
+fn spec() -> impl Strategy<Value = Spec> {
+    let program = prop_oneof![
+        vec(byte_string(), 0..20).prop_map(Program::Argv),
+        byte_string().prop_map(Program::Shell),
+    ];
+    let variable = (byte_string(), byte_string()).prop_map(|(name, value)| Variable { name, value });
+    let switches = any::<(bool, bool, bool)>();
+    (program, prop::option::of(byte_string()), vec(variable, 0..10), switches, any::<Option<u64>>()).prop_map(
+        |(program, directory, environment, (stdin, merge_output, wait_output), timeout_ms)| Spec {
+            program,
+            directory,
+            environment,
+            stdin,
+            merge_output,
+            wait_output,
+            timeout_ms,
+        },
+    )
+}
+
+fn client_message() -> impl Strategy<Value = ClientMessage> {
+    prop_oneof![
+        4 => (job_id(), spec()).prop_map(|(id, spec)| ClientMessage::Start { id, spec }),
+        1 => signal().prop_map(ClientMessage::Signal),
+        1 => Just(ClientMessage::Cancel),
+    ]
+}
+
+fn start_failure() -> impl Strategy<Value = StartFailure> {
+    prop_oneof![
+        (text(), text()).prop_map(|(program, searched)| StartFailure::NotFound { program, searched }),
+        (text(), text()).prop_map(|(program, reason)| StartFailure::NotExecutable { program, reason }),
+        (text(), text()).prop_map(|(path, reason)| StartFailure::Directory { path, reason }),
+        text().prop_map(StartFailure::Invalid),
+        text().prop_map(StartFailure::Exhausted),
+        text().prop_map(StartFailure::Refused),
+    ]
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        any::<u8>().prop_map(Outcome::Exited),
+        (signal(), any::<bool>()).prop_map(|(signal, core_dumped)| Outcome::Signaled { signal, core_dumped }),
+        Just(Outcome::TimedOut),
+        Just(Outcome::Cancelled),
+        start_failure().prop_map(Outcome::NotStarted),
+        text().prop_map(Outcome::Lost),
+    ]
+}
+
+fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let total = (prop::sample::select(&StreamId::ALL[..]), any::<u64>())
+        .prop_map(|(stream, bytes)| StreamTotal { stream, bytes });
+    let ended = (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>()).prop_map(
+        |(outcome, totals, stdin_consumed, output_left_open)| {
+            ServerMessage::Ended(Ended { outcome, totals, stdin_consumed, output_left_open })
+        },
+    );
+    prop_oneof![
+        4 => ended,
+        1 => any::<u32>().prop_map(|process_id| ServerMessage::Started { process_id }),
+    ]
+}
+
+fn hello<M: Debug>() -> impl Strategy<Value = Packet<M>> {
+    // Method 0 has a name of its own, so it is not an unknown one.
+    let method = prop_oneof![Just(Method::Transport), (1..=u8::MAX).prop_map(Method::Unknown)];
+    (any::<u16>(), any::<u16>(), method, text(), text()).prop_map(
+        |(lowest, highest, method, user, software)| {
+            Packet::Hello(Hello { lowest, highest, method, user, software })
+        },
+    )
+}
+
+fn welcome<M: Debug>() -> impl Strategy<Value = Packet<M>> {
+    (any::<u16>(), text()).prop_map(|(version, software)| Packet::Welcome(Welcome { version, software }))
+}
+
+fn close<M: Debug>() -> impl Strategy<Value = Packet<M>> {
+    let code = prop_oneof![
+        prop::sample::select(
+            &[
+                CloseCode::Version,
+                CloseCode::Denied,
+                CloseCode::Violation,
+                CloseCode::Busy,
+                CloseCode::GoingAway,
+                CloseCode::TimedOut,
+                CloseCode::Internal,
+            ][..]
+        ),
+        (8..=u16::MAX).prop_map(CloseCode::Unknown),
+    ];
+    (code, text()).prop_map(|(code, text)| Packet::Close(Close::new(code, text)))
+}
+
+fn echo() -> impl Strategy<Value = Echo> {
+    (any::<u64>(), bytes(limits::PING_PAYLOAD)).prop_map(|(token, payload)| Echo { token, payload })
+}
+
+/// What either side may send about the streams that it sends and those that it receives.
+fn stream_packet<M: Message + Debug>() -> impl Strategy<Value = Packet<M>> {
+    let sends = |sends: bool| {
+        let streams: Vec<_> = StreamId::ALL.into_iter().filter(|stream| M::sends(*stream) == sends).collect();
+        prop::sample::select(streams)
+    };
+    let data = vec(any::<u8>(), 1..300).prop_map(Bytes::from);
+    let ack =
+        any::<(u64, u64, u64)>().prop_map(|(received, limit, consumed)| Ack { received, limit, consumed });
+    prop_oneof![
+        (job(), sends(true), any::<u64>(), data).prop_map(|(job, stream, offset, bytes)| Packet::Data {
+            job,
+            stream,
+            offset,
+            bytes
+        }),
+        (job(), sends(true), any::<u64>()).prop_map(|(job, stream, total)| Packet::Eof {
+            job,
+            stream,
+            total
+        }),
+        (job(), sends(false), ack).prop_map(|(job, stream, ack)| Packet::Ack { job, stream, ack }),
+        (job(), sends(false)).prop_map(|(job, stream)| Packet::StopSending { job, stream }),
+    ]
+}
+
+fn either_way<M: Message + Debug>() -> impl Strategy<Value = Packet<M>> {
+    prop_oneof![
+        1 => close(),
+        1 => echo().prop_map(Packet::Ping),
+        1 => echo().prop_map(Packet::Pong),
+        4 => stream_packet(),
+    ]
+}
+
+fn client_packet() -> impl Strategy<Value = Packet<ClientMessage>> {
+    let request = (job(), client_message()).prop_map(|(job, message)| Packet::Message { job, message });
+    prop_oneof![1 => hello(), 3 => request, 4 => either_way()]
+}
+
+fn server_packet() -> impl Strategy<Value = Packet<ServerMessage>> {
+    let response = (job(), server_message()).prop_map(|(job, message)| Packet::Message { job, message });
+    let going_away = Packet::Message { job: JobNumber::CONNECTION, message: ServerMessage::GoingAway };
+    prop_oneof![1 => welcome(), 3 => response, 1 => Just(going_away), 4 => either_way()]
+}
+
+fn assert_round_trip<M>(packet: Packet<M>)
+where
+    M: Message + Clone + PartialEq + Debug,
+{
+    let bytes = packet_bytes(packet.clone()).unwrap();
+    let claimed = u32::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    assert_eq!(claimed + 4, bytes.len(), "claimed length of {packet:?}");
+    let mut buffer = BytesMut::from(&bytes[..]);
+    buffer.extend_from_slice(b"next");
+    let frame = frame::decode(&mut buffer).unwrap().unwrap();
+    assert_eq!(buffer, b"next"[..], "bytes taken by {packet:?}");
+    assert_eq!(frame.header.payload_len, bytes.len() - HEADER_LEN);
+    assert_eq!(Packet::from_frame(frame).unwrap(), packet);
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_client_packet_decodes_to_itself(packet in client_packet()) {
+        assert_round_trip(packet);
+    }
+
+    #[test]
+    fn every_server_packet_decodes_to_itself(packet in server_packet()) {
+        assert_round_trip(packet);
+    }
+
+}
+
+#[test]
+fn messages_fill_their_limit_and_go_no_further() {
+    // What surrounds a shell string has 41 bytes; support/rows.rs has them one by one.
+    let start = |len: usize| {
+        let spec = Spec::new(Program::Shell(ByteString(vec![b'x'; len])));
+        let message = ClientMessage::Start { id: "job1".parse().unwrap(), spec };
+        Packet::Message { job: JobNumber(1), message }
+    };
+    let most = limits::REQUEST_PAYLOAD - 41;
+    assert_round_trip(start(most));
+    let error = packet_bytes(start(most + 1)).unwrap_err();
+    let ConnectionError::Unsendable(MessageError::TooLong { length, limit }) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!((length, limit), (limits::REQUEST_PAYLOAD + 1, Kind::Request.payload_limit()));
+    // Message and outcome number, length, no totals, stdin, a switch: 4 + 4 + 8 + 8 + 8 + 1.
+    let lost = |len: usize| {
+        let outcome = Outcome::Lost("x".repeat(len));
+        let ended = Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false };
+        Packet::Message { job: JobNumber(1), message: ServerMessage::Ended(ended) }
+    };
+    let most = limits::RESPONSE_PAYLOAD - 33;
+    assert_round_trip(lost(most));
+    assert!(packet_bytes(lost(most + 1)).is_err());
+}
+
+#[test]
+fn a_start_of_many_words_and_variables_decodes_to_itself() {
+    let word = ByteString(vec![b'w'; 40]);
+    let variable = Variable { name: word.clone(), value: word.clone() };
+    let spec =
+        Spec { environment: vec![variable; 500], ..Spec::new(Program::Argv(vec![word; limits::ARGUMENTS])) };
+    let message = ClientMessage::Start { id: "many".parse().unwrap(), spec };
+    assert_round_trip(Packet::Message { job: JobNumber(1), message });
+}
+
+#[test]
+fn greetings_cut_what_is_too_long_between_characters() {
+    let text = "é".repeat(3000);
+    let hello = Hello::decode(&Hello::new(&text, &text).encode()).unwrap();
+    assert_eq!(hello.user, "é".repeat(127));
+    assert!(text.starts_with(&hello.software) && !hello.software.is_empty());
+    let close = Close::decode(&Close::new(CloseCode::Busy, text.clone()).encode()).unwrap();
+    assert_eq!(close.text, "é".repeat((limits::CLOSE_PAYLOAD - 2) / 2));
+}

@@ -1,0 +1,112 @@
+//! A hundred thousand random histories of one stream: sends, late acknowledgements, breaks and repeats, stops, lies.
+//! What must hold after every step stands in `support/stream_pair.rs`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test ends at the first thing that is not as it should be"
+)]
+
+#[path = "support/random.rs"]
+mod random;
+#[path = "support/stream_pair.rs"]
+mod stream_pair;
+
+use common::limits::{DATA_PAYLOAD, INITIAL_WINDOW, STREAM_WINDOW};
+use common::packet::Ack;
+use common::stream::{ReceiveState, SendState, StreamError};
+
+use random::{Random, SeedOnPanic};
+use stream_pair::StreamPair;
+
+/// One history; the same seed gives the same one.
+fn history(seed: u64) {
+    let _seed = SeedOnPanic(seed);
+    let mut random = Random::new(seed);
+    // Most streams fit their first window; some need many.
+    let most = [2, 1000, INITIAL_WINDOW, 4 * INITIAL_WINDOW, 3 * STREAM_WINDOW][random.below(5) as usize];
+    let mut stream = StreamPair::new(random.below(most));
+    for _ in 0..random.below(200) {
+        stream.apply(random.next() as u8, random.next() as u32);
+    }
+    stream.settle();
+}
+
+#[test]
+fn a_hundred_thousand_histories_keep_every_promise() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| (0..50_000).for_each(history));
+        scope.spawn(|| (50_000..100_000).for_each(history));
+    });
+}
+
+#[test]
+fn a_stream_of_a_gigabyte_goes_through_either_window() {
+    for window in [INITIAL_WINDOW, STREAM_WINDOW] {
+        let (mut sender, mut receiver) = (SendState::default(), ReceiveState::default());
+        let (mut frames, mut acks) = (0, 0);
+        while receiver.received() < 1 << 30 {
+            let len = sender.credit().min(DATA_PAYLOAD as u64) as usize;
+            assert!(len > 0, "the sender waits at {}", sender.sent());
+            let offset = sender.send(len).unwrap();
+            assert_eq!(receiver.receive(offset, len), Ok(0));
+            receiver.deliver(len, window);
+            frames += 1;
+            if let Some(ack) = receiver.due_ack() {
+                sender.acknowledge(ack).unwrap();
+                acks += 1;
+            }
+        }
+        assert!(
+            acks <= frames,
+            "more acknowledgements ({acks}) than data ({frames}) with a window of {window}"
+        );
+    }
+}
+
+#[test]
+fn the_first_use_of_a_byte_is_told_at_once_and_the_next_ones_with_the_window() {
+    let mut receiver = ReceiveState::default();
+    receiver.receive(0, 100).unwrap();
+    receiver.deliver(100, INITIAL_WINDOW);
+    assert_eq!(receiver.due_ack(), None, "a hundred bytes are not worth a frame");
+    receiver.consume(1);
+    assert_eq!(receiver.due_ack(), Some(Ack { received: 100, limit: INITIAL_WINDOW + 100, consumed: 1 }));
+    receiver.consume(2);
+    assert_eq!(receiver.due_ack(), None);
+}
+
+#[test]
+fn a_stopped_stream_counts_what_still_comes_and_ends_with_its_total() {
+    let (mut sender, mut receiver) = (SendState::default(), ReceiveState::default());
+    assert_eq!(receiver.receive(sender.send(1000).unwrap(), 1000), Ok(0));
+    assert!(receiver.stop() && receiver.is_stopped());
+    assert!(!receiver.stop(), "the sender was to be told twice");
+    assert_eq!(
+        receiver.receive(sender.send(1000).unwrap(), 1000),
+        Ok(1000),
+        "bytes that nobody wants were kept"
+    );
+    sender.stop();
+    assert!(sender.is_stopped());
+    assert_eq!((sender.credit(), sender.send(1)), (0, None));
+    assert_eq!(receiver.finish(1000), Err(StreamError::WrongTotal { total: 1000, received: 2000 }));
+    assert_eq!(sender.finish(), Some(2000));
+    assert_eq!(receiver.finish(2000), Ok(()));
+    assert!(receiver.is_ended() && !receiver.is_stopped() && !sender.is_stopped());
+    assert_eq!(receiver.receive(2000, 1), Err(StreamError::AfterEnd));
+}
+
+#[test]
+fn a_sender_may_use_its_whole_window_and_not_one_byte_more() {
+    let window = INITIAL_WINDOW as usize;
+    let (mut sender, mut receiver) = (SendState::default(), ReceiveState::default());
+    assert_eq!(sender.send(window + 1), None);
+    assert_eq!(sender.send(window), Some(0));
+    assert_eq!((sender.credit(), sender.send(1)), (0, None));
+    let beyond = StreamError::BeyondLimit { end: INITIAL_WINDOW + 1, limit: INITIAL_WINDOW };
+    assert_eq!(receiver.receive(0, window + 1), Err(beyond));
+    assert_eq!(receiver.receive(0, window), Ok(0));
+    assert_eq!(receiver.receive(0, window), Ok(window), "a repetition is dropped");
+    assert_eq!(receiver.receive(INITIAL_WINDOW, 0), Ok(0));
+}
