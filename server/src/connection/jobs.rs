@@ -1,0 +1,187 @@
+//! The jobs of one connection: brings packets to them, and answers for those that may not start.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use common::connection::{ConnectionError, PacketSender};
+use common::frame::{JobNumber, StreamId};
+use common::job::{Ended, JobId, Outcome, Spec, StartFailure};
+use common::limits;
+use common::message::{ClientMessage, ServerMessage};
+use common::packet::Packet;
+use common::stream::{Budget, Inbound, Outbound};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
+use crate::server::Service;
+
+/// Jobs that run, by their number; their tasks take themselves out.
+type Table = Arc<Mutex<HashMap<JobNumber, JobHandle>>>;
+
+/// The jobs of one connection.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    service: Arc<Service>,
+    sender: PacketSender<ServerMessage>,
+    table: Table,
+    tasks: TaskTracker,
+    last_number: u32,
+    budget: Budget,
+    gone: CancellationToken,
+}
+
+impl Jobs {
+    pub(super) fn new(service: Arc<Service>, sender: PacketSender<ServerMessage>) -> Self {
+        let budget = service.connection_budget();
+        Self {
+            service,
+            sender,
+            table: Table::default(),
+            tasks: TaskTracker::new(),
+            last_number: 0,
+            budget,
+            gone: CancellationToken::new(),
+        }
+    }
+
+    /// Takes a packet about a job. Never waits.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if it breaks a rule.
+    pub(super) fn handle(&mut self, packet: Packet<ClientMessage>) -> Result<(), ConnectionError> {
+        match packet {
+            Packet::Message { job, message } => match message {
+                ClientMessage::Start { id, spec } => self.start(job, id, spec),
+                ClientMessage::Signal(signal) => self.command(job, JobCommand::Signal(signal)),
+                ClientMessage::Cancel => self.command(job, JobCommand::Cancel),
+            },
+            Packet::Data { job, offset, bytes, .. } => {
+                self.with(job, |handle| Ok(handle.stdin.receive(offset, bytes)?))
+            }
+            Packet::Eof { job, total, .. } => self.with(job, |handle| Ok(handle.stdin.finish(total)?)),
+            Packet::Ack { job, stream, ack } => {
+                self.with(job, |handle| Ok(handle.outbound(stream)?.acknowledge(ack)?))
+            }
+            Packet::StopSending { job, stream } => self.with(job, |handle| {
+                handle.outbound(stream)?.stop();
+                Ok(())
+            }),
+            Packet::Hello(_) | Packet::Welcome(_) | Packet::Close(_) | Packet::Ping(_) | Packet::Pong(_) => {
+                Err(ConnectionError::Violation("a frame about no job"))
+            }
+        }
+    }
+
+    /// The server stops: tells the client, and takes no more jobs.
+    pub(super) async fn stop_accepting(&self) {
+        self.tasks.close();
+        let packet = Packet::Message { job: JobNumber::CONNECTION, message: ServerMessage::GoingAway };
+        // Without a connection there is nobody to tell.
+        self.sender.send_control(packet).await.ok();
+    }
+
+    /// Waits until no job runs, once [`Jobs::stop_accepting`] was called.
+    pub(super) async fn all_over(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// The client is gone: ends its jobs and waits for that.
+    pub(super) async fn abandon(self) {
+        for handle in lock(&self.table).values() {
+            handle.stdin.abandon();
+        }
+        self.gone.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn start(&mut self, number: JobNumber, id: JobId, spec: Spec) -> Result<(), ConnectionError> {
+        if number.0 <= self.last_number {
+            return Err(ConnectionError::Violation("a job number that was used before"));
+        }
+        self.last_number = number.0;
+        match self.admit(&id) {
+            Ok(registration) => {
+                self.spawn(number, id, spec, registration);
+                Ok(())
+            }
+            Err(reason) => self.refuse(number, reason),
+        }
+    }
+
+    fn admit(&self, id: &JobId) -> Result<Registration, String> {
+        if self.service.stopping.is_cancelled() {
+            return Err("it is stopping".to_owned());
+        }
+        if lock(&self.table).len() >= limits::JOBS_PER_CONNECTION {
+            return Err(format!("this connection already runs {} jobs", limits::JOBS_PER_CONNECTION));
+        }
+        self.service.registry.register(id).map_err(|refusal| refusal.to_string())
+    }
+
+    fn spawn(&self, number: JobNumber, id: JobId, spec: Spec, registration: Registration) {
+        let stdin = Inbound::new(self.budget.clone());
+        let (gone, stopping) = (self.gone.clone(), self.service.stopping.clone());
+        let (handle, context) = JobContext::new(number, id, stdin, gone, stopping);
+        lock(&self.table).insert(number, handle);
+        let (service, sender, table) =
+            (Arc::clone(&self.service), self.sender.clone(), Arc::clone(&self.table));
+        let task = async move {
+            job::run(context, spec, &service.account, &sender).await;
+            lock(&table).remove(&number);
+            drop(registration);
+        };
+        self.tasks.spawn(task.in_current_span());
+    }
+
+    /// Answers a START that is in order but not granted.
+    fn refuse(&self, number: JobNumber, reason: String) -> Result<(), ConnectionError> {
+        let ended = Ended {
+            outcome: Outcome::NotStarted(StartFailure::Refused(reason)),
+            totals: Vec::new(),
+            stdin_consumed: 0,
+            output_left_open: false,
+        };
+        let packet = Packet::Message { job: number, message: ServerMessage::Ended(ended) };
+        // Waiting here would stop the reading, and remembering the answer would let a flood fill the memory.
+        self.sender.try_send_control(packet).map_err(|_| ConnectionError::Violation("a flood of starts"))
+    }
+
+    fn command(&self, number: JobNumber, command: JobCommand) -> Result<(), ConnectionError> {
+        self.with(number, |handle| match handle.commands.try_send(command) {
+            Err(TrySendError::Full(_)) => Err(ConnectionError::Violation("a flood of signals")),
+            // A job that takes no more commands is about to be over.
+            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        })
+    }
+
+    /// Does `action` with a job that runs, nothing with one that is over.
+    fn with(
+        &self,
+        number: JobNumber,
+        action: impl FnOnce(&JobHandle) -> Result<(), ConnectionError>,
+    ) -> Result<(), ConnectionError> {
+        if number.0 > self.last_number {
+            return Err(ConnectionError::Violation("a frame for a job that was never started"));
+        }
+        let handle = lock(&self.table).get(&number).cloned();
+        handle.map_or(Ok(()), |handle| action(&handle))
+    }
+}
+
+impl JobHandle {
+    fn outbound(&self, stream: StreamId) -> Result<&Outbound, ConnectionError> {
+        match stream {
+            StreamId::Stdout => Ok(&self.stdout),
+            StreamId::Stderr => Ok(&self.stderr),
+            StreamId::Stdin => Err(ConnectionError::Violation("stdin has no window of the client's")),
+        }
+    }
+}
+
+fn lock(table: &Table) -> MutexGuard<'_, HashMap<JobNumber, JobHandle>> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}

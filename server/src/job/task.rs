@@ -1,0 +1,218 @@
+//! The task of one job: turns what happens into events for the rules, and does what they say.
+
+use std::io;
+use std::pin::pin;
+use std::time::Instant;
+
+use common::connection::PacketSender;
+use common::frame::StreamId;
+use common::job::{Ended, Outcome, Spec, StreamTotal};
+use common::message::ServerMessage;
+use common::packet::Packet;
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::input::Input;
+use super::output::Output;
+use super::rules::{Action, Cause, Event, Rules};
+use super::{JobCommand, JobContext};
+use crate::process::{self, Account, Process, SpawnError, Spawned};
+
+/// Runs a job from its start to its report. Returns when nothing of it is left to be watched.
+pub(crate) async fn run(
+    mut context: JobContext,
+    spec: Spec,
+    account: &Account,
+    sender: &PacketSender<ServerMessage>,
+) {
+    let spawned = process::spawn(&spec, account);
+    let rules = Rules::new(Instant::now(), spec.timeout(), spec.wait_output);
+    // A request may be large, and the job may last.
+    drop(spec);
+    let ended = match spawned {
+        Ok(spawned) => watch(&mut context, spawned, rules, sender).await,
+        Err(SpawnError::NotStarted(failure)) => without_output(Outcome::NotStarted(failure)),
+        Err(error @ SpawnError::Unwatchable(_)) => without_output(Outcome::Lost(error.to_string())),
+    };
+    info!(job = %context.id, outcome = %ended.outcome, "job ended");
+    tell(&context, sender, ServerMessage::Ended(ended)).await;
+}
+
+fn without_output(outcome: Outcome) -> Ended {
+    Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false }
+}
+
+async fn tell(context: &JobContext, sender: &PacketSender<ServerMessage>, message: ServerMessage) {
+    // Without a connection there is nobody to tell.
+    sender.send(Packet::Message { job: context.number, message }).await.ok();
+}
+
+async fn watch(
+    context: &mut JobContext,
+    spawned: Spawned,
+    rules: Rules,
+    sender: &PacketSender<ServerMessage>,
+) -> Ended {
+    let Spawned { process, stdin, stdout, stderr } = spawned;
+    let process_id = process.id();
+    info!(job = %context.id, process_id, "job started");
+    let started = Packet::Message { job: context.number, message: ServerMessage::Started { process_id } };
+    let stop_reading = CancellationToken::new();
+    let output = |stream| Output {
+        job: context.number,
+        stream,
+        outbound: if stream == StreamId::Stderr { context.stderr.clone() } else { context.stdout.clone() },
+        sender: sender.clone(),
+        gone: context.gone.clone(),
+        stop_reading: stop_reading.clone(),
+    };
+    let (out, err) = (output(StreamId::Stdout), output(StreamId::Stderr));
+    let outputs = async {
+        // First of the job's packets, and not waited for outside: the process is watched meanwhile.
+        sender.send(started).await.ok();
+        let stderr = async {
+            match stderr {
+                Some(pipe) => err.run(pipe).await,
+                None => err.end().await,
+            }
+        };
+        let (stdout, stderr) = tokio::join!(out.run(stdout), stderr);
+        Ok::<bool, io::Error>(stdout? | stderr?)
+    };
+    let input = Input::new(context.number, context.stdin.clone(), sender.clone());
+    let feeding = async {
+        match stdin {
+            Some(pipe) => input.run(pipe).await,
+            None => input.refuse().await,
+        }
+    };
+    let (outcome, output_left_open) = {
+        let mut supervisor =
+            Supervisor { context, process: &process, stop_reading: &stop_reading, failure: None };
+        supervisor.run(rules, outputs, feeding).await
+    };
+    let stdin_consumed = input.consumed();
+    if let Err(error) = process.reap() {
+        warn!(job = %context.id, %error, "cannot reap");
+    }
+    let totals = [(StreamId::Stdout, &context.stdout), (StreamId::Stderr, &context.stderr)]
+        .map(|(stream, outbound)| StreamTotal { stream, bytes: outbound.sent() });
+    Ended { outcome, totals: totals.to_vec(), stdin_consumed, output_left_open }
+}
+
+/// Everything that is waited for while a process runs.
+struct Supervisor<'a> {
+    context: &'a mut JobContext,
+    process: &'a Process,
+    stop_reading: &'a CancellationToken,
+    /// What makes the outcome uncertain, whatever the process did.
+    failure: Option<io::Error>,
+}
+
+impl Supervisor<'_> {
+    async fn run(
+        &mut self,
+        mut rules: Rules,
+        outputs: impl Future<Output = io::Result<bool>>,
+        feeding: impl Future<Output = io::Result<()>>,
+    ) -> (Outcome, bool) {
+        let (mut outputs, mut feeding) = (pin!(outputs), pin!(feeding));
+        let mut waiting = Waiting::default();
+        loop {
+            let deadline = rules.deadline();
+            let event = tokio::select! {
+                exited = self.process.exited(), if waiting.exit => {
+                    waiting.exit = false;
+                    Event::Exited(exited.unwrap_or_else(|error| Outcome::Lost(error.to_string())))
+                }
+                ended = &mut outputs, if waiting.outputs => {
+                    waiting.outputs = false;
+                    Event::OutputsEnded { left_open: self.output_ended(ended) }
+                }
+                fed = &mut feeding, if waiting.feeding => {
+                    waiting.feeding = false;
+                    if let Err(error) = fed {
+                        warn!(job = %self.context.id, %error, "stdin failed");
+                    }
+                    continue;
+                }
+                Some(command) = self.context.commands.recv() => match command {
+                    JobCommand::Cancel => Event::Stop(Cause::Cancelled),
+                    JobCommand::Signal(signal) => {
+                        // The group may be gone already.
+                        self.process.signal_group(signal).ok();
+                        continue;
+                    }
+                },
+                () = self.context.gone.cancelled(), if waiting.gone => {
+                    waiting.gone = false;
+                    Event::Stop(Cause::ClientGone)
+                }
+                () = self.context.stopping.cancelled(), if waiting.stopping => {
+                    waiting.stopping = false;
+                    Event::Stop(Cause::ServerStopping)
+                }
+                () = sleep_until(deadline.unwrap_or_else(Instant::now).into()), if deadline.is_some() => {
+                    Event::Elapsed
+                }
+            };
+            if let Some(end) = self.act(&mut rules, event) {
+                return end;
+            }
+        }
+    }
+
+    /// Does what the rules say to `event`; the end, once they say so.
+    fn act(&mut self, rules: &mut Rules, event: Event) -> Option<(Outcome, bool)> {
+        let mut actions = rules.handle(event, Instant::now());
+        while !actions.is_empty() {
+            for action in std::mem::take(&mut actions) {
+                match action {
+                    Action::SignalTree(signal) => self.process.signal_tree(signal),
+                    Action::StopReading => self.stop_reading.cancel(),
+                    Action::LookAtTree if self.process.tree_is_gone() => {
+                        actions.extend(rules.handle(Event::TreeGone, Instant::now()));
+                    }
+                    Action::LookAtTree => {}
+                    Action::Finish { outcome, output_left_open } => {
+                        let outcome = match self.failure.take() {
+                            None => outcome,
+                            Some(error) => {
+                                Outcome::Lost(format!("{outcome}, but its output was cut: {error}"))
+                            }
+                        };
+                        return Some((outcome, output_left_open));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn output_ended(&mut self, ended: io::Result<bool>) -> bool {
+        ended.unwrap_or_else(|error| {
+            self.failure = Some(error);
+            false
+        })
+    }
+}
+
+/// What has not happened yet.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "five independent sources of events, each waited for or not"
+)]
+struct Waiting {
+    exit: bool,
+    outputs: bool,
+    feeding: bool,
+    gone: bool,
+    stopping: bool,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { exit: true, outputs: true, feeding: true, gone: true, stopping: true }
+    }
+}

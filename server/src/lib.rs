@@ -1,0 +1,24 @@
+//! Telex for those who listen: takes connections, runs jobs, reports what became of them.
+//!
+//! From the outside in:
+//!
+//! - [`cli`]: arguments, signals, exit codes; the only place that prints
+//! - [`Config`] and [`Server`]: what to listen on; the accept loop, with its limits and its end
+//! - `connection`: one client: greeting, authorisation, the packets of its jobs
+//! - `job`: the rules of one job, and the task that keeps them
+//! - `process`: the operating system: spawning, waiting, signals, pipes
+
+mod authorize;
+pub mod cli;
+mod config;
+mod connection;
+mod error;
+mod job;
+mod listener;
+mod logging;
+mod process;
+mod server;
+
+pub use config::Config;
+pub use error::StartError;
+pub use server::Server;

@@ -1,0 +1,122 @@
+//! A Unix socket that only its owner can reach: in a directory of its own, closed to everyone else.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use common::endpoint::Endpoint;
+use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::error::StartError;
+
+/// A bound socket; the file is removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnixSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    /// Held as long as the socket is ours: what tells a socket in use from one that a killed server left behind.
+    _lock: File,
+}
+
+impl UnixSocket {
+    /// Binds `path`, making its directory if there is none, and taking the place of a server that is gone.
+    ///
+    /// # Errors
+    /// [`StartError`] if the directory is not private, or if a server lives there.
+    pub(super) fn bind(path: &Path) -> Result<Self, StartError> {
+        let endpoint = || Endpoint::Unix(path.to_owned());
+        let listen_error = |source| StartError::Listen { endpoint: endpoint(), source };
+        let directory = path.parent().unwrap_or(path);
+        make_private(directory)?;
+        let lock = File::create(path.with_extension("lock")).map_err(listen_error)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|_| StartError::InUse { endpoint: endpoint() })?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(listen_error(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(listen_error)?;
+        // The directory keeps others out; this says so to whoever looks.
+        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(listen_error)?;
+        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        self.listener.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        // If it cannot be removed, the next server will, by the lock.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+fn make_private(directory: &Path) -> Result<(), StartError> {
+    let not_private = |reason: String| StartError::NotPrivate { directory: directory.to_owned(), reason };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(|error| not_private(format!("cannot be made: {error}")))?;
+    let found = fs::symlink_metadata(directory).map_err(|error| not_private(error.to_string()))?;
+    if !found.is_dir() {
+        return Err(not_private("it is not a directory".to_owned()));
+    }
+    if found.uid() != geteuid().as_raw() {
+        return Err(not_private(format!("it belongs to uid {}", found.uid())));
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        return Err(not_private(format!("its mode is {mode:04o}, not 0700")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(directory: &tempfile::TempDir) -> PathBuf {
+        directory.path().join("own").join("server.sock")
+    }
+
+    #[tokio::test]
+    async fn the_directory_is_made_private_and_the_socket_goes_with_its_owner() {
+        let temporary = tempfile::tempdir().unwrap();
+        let socket = UnixSocket::bind(&at(&temporary)).unwrap();
+        assert_eq!(fs::metadata(at(&temporary).parent().unwrap()).unwrap().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(at(&temporary)).unwrap().mode() & 0o777, 0o600);
+        drop(socket);
+        assert!(!at(&temporary).exists());
+    }
+
+    #[tokio::test]
+    async fn a_second_server_is_refused_and_a_dead_one_replaced() {
+        let temporary = tempfile::tempdir().unwrap();
+        let first = UnixSocket::bind(&at(&temporary)).unwrap();
+        assert!(matches!(UnixSocket::bind(&at(&temporary)), Err(StartError::InUse { .. })));
+        drop(first);
+        // What a killed server leaves behind.
+        drop(std::os::unix::net::UnixListener::bind(at(&temporary)).unwrap());
+        assert!(UnixSocket::bind(&at(&temporary)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_others_can_enter_is_refused() {
+        let temporary = tempfile::tempdir().unwrap();
+        let directory = temporary.path().join("open");
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        let refused = UnixSocket::bind(&directory.join("server.sock"));
+        assert!(matches!(refused, Err(StartError::NotPrivate { .. })));
+    }
+}

@@ -1,0 +1,5 @@
+//! The program `server`: one call into the library.
+
+fn main() -> std::process::ExitCode {
+    server::cli::main()
+}

@@ -1,0 +1,84 @@
+//! The operating system's side of a job: making its process, waiting for it, signalling it and all that came of it.
+//!
+//! Knows nothing of connections, streams or offsets. Linux only: pidfds, `/proc`, and glibc's `posix_spawn`.
+
+mod account;
+mod environment;
+mod search;
+mod spawn;
+mod system;
+mod tree;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use common::job::{Outcome, Signal};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+use tokio::io::unix::AsyncFd;
+
+pub(crate) use account::Account;
+pub(crate) use spawn::{SpawnError, Spawned, spawn};
+pub(crate) use system::register;
+
+/// A process that this server started, leader of a session and a process group of its own.
+///
+/// It stays unreaped until [`Process::reap`], even when it has exited: so its id, which is also its group's and its
+/// session's, cannot be given to another process while signals are still sent to it.
+#[derive(Debug)]
+pub(crate) struct Process {
+    id: Pid,
+    descriptor: AsyncFd<Arc<OwnedFd>>,
+}
+
+impl Process {
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.id.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Waits until it has exited; leaves it unreaped.
+    pub(crate) async fn exited(&self) -> io::Result<Outcome> {
+        loop {
+            let mut ready = self.descriptor.readable().await?;
+            if let Some(outcome) = self.wait(WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG)? {
+                return Ok(outcome);
+            }
+            ready.clear_ready();
+        }
+    }
+
+    /// Sends `signal` to its process group.
+    pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        system::kill_group(self.id, signal)
+    }
+
+    /// Sends `signal` to everything in its session, whatever process groups that has.
+    pub(crate) fn signal_tree(&self, signal: Signal) {
+        for group in tree::process_groups(self.id) {
+            // A group may have ended since it was listed.
+            system::kill_group(group, signal).ok();
+        }
+    }
+
+    /// Whether nothing alive is left of its session.
+    pub(crate) fn tree_is_gone(&self) -> bool {
+        tree::process_groups(self.id).is_empty()
+    }
+
+    /// Gives the process id back to the system. Only once nothing will be signalled any more.
+    pub(crate) fn reap(self) -> io::Result<()> {
+        self.wait(WaitIdOptions::NOHANG).map(drop)
+    }
+
+    fn wait(&self, options: WaitIdOptions) -> io::Result<Option<Outcome>> {
+        let id = WaitId::PidFd(self.descriptor.get_ref().as_fd());
+        let Some(status) = waitid(id, WaitIdOptions::EXITED | options)? else { return Ok(None) };
+        if let Some(code) = status.exit_status() {
+            return Ok(Some(Outcome::Exited(code as u8)));
+        }
+        let signal = status.terminating_signal().map_or(Ok(Signal::KILL), Signal::from_number);
+        let signal = signal.map_err(io::Error::other)?;
+        Ok(Some(Outcome::Signaled { signal, core_dumped: status.dumped() }))
+    }
+}

@@ -1,0 +1,103 @@
+//! The environment of a command: made from nothing, so that nothing of the server's own leaks into it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use common::job::{ByteString, Variable};
+
+use super::account::Account;
+
+/// Where programs are searched when the client sets no `PATH`: that of a login, without the user's own additions.
+const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Names and values, each name once.
+#[derive(Debug, Default)]
+pub(super) struct Environment(Vec<(OsString, OsString)>);
+
+impl Environment {
+    /// `HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`, `LANG`, `PWD`, and over them what the client sets.
+    pub(super) fn new(account: &Account, directory: &Path, variables: &[Variable]) -> Self {
+        let path = if account.is_root() { ROOT_PATH } else { USER_PATH };
+        let mut environment = Self::default();
+        environment.set("HOME".as_ref(), account.home.as_ref());
+        environment.set("USER".as_ref(), account.name.as_ref());
+        environment.set("LOGNAME".as_ref(), account.name.as_ref());
+        environment.set("SHELL".as_ref(), account.shell.as_ref());
+        environment.set("PATH".as_ref(), path.as_ref());
+        environment.set("LANG".as_ref(), &account.language);
+        environment.set("PWD".as_ref(), directory.as_ref());
+        for Variable { name, value } in variables {
+            environment.set(name.as_os_str(), value.as_os_str());
+        }
+        environment
+    }
+
+    /// The value of `name`.
+    pub(super) fn value(&self, name: &str) -> Option<&OsStr> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// Every variable as `NAME=value`.
+    pub(super) fn strings(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.0.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+    }
+
+    fn set(&mut self, name: &OsStr, value: &OsStr) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => *old = value.to_owned(),
+            None => self.0.push((name.to_owned(), value.to_owned())),
+        }
+    }
+}
+
+/// The directory a job starts in: as asked for, from the home directory if relative or not asked for.
+pub(super) fn directory(account: &Account, asked: Option<&ByteString>) -> std::path::PathBuf {
+    asked.map_or_else(|| account.home.clone(), |asked| account.home.join(Path::new(asked.as_os_str())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account() -> Account {
+        Account {
+            uid: 1000,
+            name: "ann".into(),
+            home: "/home/ann".into(),
+            shell: "/bin/bash".into(),
+            language: "C.UTF-8".into(),
+        }
+    }
+
+    #[test]
+    fn the_client_wins_and_every_name_stands_once() {
+        let path = Variable { name: "PATH".into(), value: "/opt/bin".into() };
+        let twice = ["1", "2"].map(|value| Variable { name: "A".into(), value: value.into() });
+        let variables = [&[path][..], &twice].concat();
+        let environment = Environment::new(&account(), Path::new("/tmp"), &variables);
+        let strings: Vec<_> = environment.strings().map(|text| String::from_utf8(text).unwrap()).collect();
+        assert_eq!(
+            strings,
+            [
+                "HOME=/home/ann",
+                "USER=ann",
+                "LOGNAME=ann",
+                "SHELL=/bin/bash",
+                "PATH=/opt/bin",
+                "LANG=C.UTF-8",
+                "PWD=/tmp",
+                "A=2"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_relative_directory_counts_from_home() {
+        let at = |text: &str| directory(&account(), Some(&text.into()));
+        assert_eq!(at("src"), Path::new("/home/ann/src"));
+        assert_eq!(at("/srv"), Path::new("/srv"));
+        assert_eq!(directory(&account(), None), Path::new("/home/ann"));
+    }
+}
