@@ -1,0 +1,109 @@
+//! What can fail on the command line's own account, each as the sentence that the user reads: what failed, why, and
+//! what to do next. The sentences for the library's errors are in [`super::report`].
+
+use std::io;
+use std::path::PathBuf;
+
+use common::endpoint::{Endpoint, EndpointError};
+use common::job::JobId;
+use thiserror::Error;
+
+use super::environment::AssignmentError;
+use super::report::{explain, io_reason, what_failed};
+use crate::Job;
+use crate::error::Error;
+
+/// Why this program exits with 125.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// The library's.
+    #[error("{}", explain(.0))]
+    Client(#[from] Error),
+    /// `TELEX_HOST` makes no sense.
+    #[error("TELEX_HOST: {0}")]
+    HostVariable(EndpointError),
+    /// Nobody named a server, and the user has none running.
+    #[error(
+        "no server listens at {0}: start `server`, name another one with -H, or pass --embedded for a private one"
+    )]
+    NoLocalServer(Endpoint),
+    /// Nobody named a server, and there is no place where a local one would be.
+    #[error(
+        "no server is named, and neither XDG_RUNTIME_DIR nor HOME says where a local one would be: pass -H or --embedded"
+    )]
+    NoLocalPlace,
+    /// The connection was lost while a job ran on it.
+    #[error("{}; the outcome of job {id} is lost: it {}; the server ends it", what_failed(error), if *started { "had started" } else { "may have run" })]
+    Lost {
+        /// The job.
+        id: JobId,
+        /// What happened to the connection.
+        error: Error,
+        /// Whether the job is known to have run.
+        started: bool,
+    },
+    /// The private server could not be started.
+    #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "for the other build"))]
+    #[error("cannot start a private server: {}", io_reason(.0))]
+    Embedded(io::Error),
+    /// This program was built without the server.
+    #[cfg_attr(feature = "embedded", expect(dead_code, reason = "for the other build"))]
+    #[error("this build has no private server in it: name a server with -H")]
+    NoEmbedded,
+    /// A file of variables cannot be read.
+    #[error("cannot read the variables in {}: {}", .0.display(), io_reason(.1))]
+    EnvFile(PathBuf, io::Error),
+    /// A line in a file of variables is none.
+    #[error("{}:{line}: {error}", path.display())]
+    EnvLine {
+        /// The file.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        error: AssignmentError,
+    },
+    /// The file for `--stdin` cannot be opened.
+    #[error("cannot open {} for stdin: {}", .0.display(), io_reason(.1))]
+    StdinFile(PathBuf, io::Error),
+    /// Our stdin cannot be read; to end the command's as if it were whole would be a lie.
+    #[error("cannot read stdin: {}; the job is being ended", io_reason(.0))]
+    Input(io::Error),
+    /// Our stdout or stderr cannot be written.
+    #[error("cannot write to {stream}: {}; the job is being ended", io_reason(error))]
+    Output {
+        /// Which.
+        stream: &'static str,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A script for the REPL cannot be read.
+    #[error("cannot read {}: {}", .0.display(), io_reason(.1))]
+    Script(PathBuf, io::Error),
+    /// The REPL could not make its place on the server.
+    #[error("cannot keep state on the server: {0}")]
+    Session(String),
+    /// The REPL's server goes, and its state with it.
+    #[error("the server is stopping: start it again, or name another one with -H")]
+    ServerStopping,
+    /// The terminal cannot be used.
+    #[error("cannot use the terminal: {}", io_reason(.0))]
+    Terminal(io::Error),
+    /// The system refuses what every program needs: an event queue, a thread, a signal handler.
+    #[error("the system refuses {what}: {}", io_reason(error))]
+    System {
+        /// What it refuses.
+        what: &'static str,
+        /// Its error.
+        error: io::Error,
+    },
+}
+
+impl Failure {
+    /// The end of a connection on which `job` was not over.
+    pub(crate) async fn lost(job: &Job, error: Error) -> Self {
+        // Known at once, since there is no connection left to wait for.
+        let started = matches!(job.started().await, Ok(Some(_)));
+        Self::Lost { id: job.id().clone(), error, started }
+    }
+}

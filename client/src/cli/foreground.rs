@@ -1,0 +1,105 @@
+//! A job in the foreground: it runs as if it were this program, until its end or until the user leaves.
+//!
+//! Passes signals on and waits for everything that has to be over. Does not print and does not decide on exit codes.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use common::job::Signal;
+use tokio::time;
+
+use super::failure::Failure;
+use super::output::Relayed;
+use super::signals::Signals;
+use crate::error::Error;
+use crate::{Finished, Job};
+
+/// A second Ctrl-C within this time leaves at once.
+const SECOND_INTERRUPT: Duration = Duration::from_secs(1);
+
+/// How long a signal may take to find room on the way to the server. Connections have plenty, unless they are stuck.
+const PASS_ON: Duration = Duration::from_millis(500);
+
+/// How a job in the foreground ended.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// It is over, or nobody here can know any more; all output is written.
+    Over {
+        /// The job's end, or the connection's.
+        result: Result<Finished, Error>,
+        /// How the output ended here.
+        relayed: Relayed,
+        /// The last signal that was passed on.
+        signal: Option<Signal>,
+    },
+    /// It is not known to be over, and the user has left with a second Ctrl-C.
+    Left,
+    /// It is over, and a signal came while output was still to be written.
+    CutShort(Signal),
+    /// One of our own streams failed.
+    Broken(Failure),
+}
+
+/// Stays with `job` while `output` writes what it writes and `input` sends what it reads.
+pub(crate) async fn attend(
+    job: &Job,
+    output: impl Future<Output = Result<Relayed, Failure>>,
+    input: impl Future<Output = Result<(), Failure>>,
+    signals: &mut Signals,
+) -> Ending {
+    let (mut output, mut input) = (pin!(output), pin!(input));
+    let mut end = pin!(job.wait());
+    let (mut relayed, mut input_open, mut result, mut interrupts) = (None, true, None, Interrupts::default());
+    loop {
+        tokio::select! {
+            written = &mut output, if relayed.is_none() => match written {
+                Ok(written) => relayed = Some(written),
+                Err(failure) => return Ending::Broken(failure),
+            },
+            read = &mut input, if input_open => match read {
+                Ok(()) => input_open = false,
+                Err(failure) => return Ending::Broken(failure),
+            },
+            ended = &mut end, if result.is_none() => result = Some(ended),
+            signal = signals.next() => {
+                if result.is_some() && ends_us(signal) {
+                    return Ending::CutShort(signal);
+                }
+                if interrupts.is_second(signal) {
+                    return Ending::Left;
+                }
+                // A lost connection shows in the job's end, and one that takes nothing must not take away Ctrl-C.
+                time::timeout(PASS_ON, job.signal(signal)).await.ok();
+            }
+        }
+        if let (Some(relayed), true) = (relayed, result.is_some())
+            && let Some(result) = result.take()
+        {
+            return Ending::Over { result, relayed, signal: interrupts.last };
+        }
+    }
+}
+
+/// Whether a signal would have ended this program if it did not pass it on.
+fn ends_us(signal: Signal) -> bool {
+    signal != Signal::USR1 && signal != Signal::USR2
+}
+
+/// Tells the second Ctrl-C from the first.
+#[derive(Debug, Default)]
+struct Interrupts {
+    last: Option<Signal>,
+    last_interrupt: Option<Instant>,
+}
+
+impl Interrupts {
+    fn is_second(&mut self, signal: Signal) -> bool {
+        self.last = Some(signal);
+        if signal != Signal::INT {
+            return false;
+        }
+        let before = self.last_interrupt.replace(Instant::now());
+        before.is_some_and(|before| before.elapsed() < SECOND_INTERRUPT)
+    }
+}

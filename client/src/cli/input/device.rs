@@ -1,0 +1,101 @@
+//! A stdin that can only be read, not looked at: a terminal, a socket, a character device.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::termios::isatty;
+
+use super::{Reader, Sink};
+
+/// Bytes read at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// How often to look whether a terminal's foreground is ours again.
+const FOREGROUND_POLL: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// Something to read from.
+#[derive(Debug)]
+pub(crate) struct Device {
+    source: Option<Source>,
+    /// Dropping it stops the reading thread.
+    _stop: OwnedFd,
+}
+
+/// What the reading thread has.
+#[derive(Debug)]
+struct Source {
+    descriptor: OwnedFd,
+    stop: OwnedFd,
+    terminal: bool,
+}
+
+impl Device {
+    /// # Errors
+    /// The system's, if it has no descriptors left.
+    pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
+        let (stop, hold) = pipe_with(PipeFlags::CLOEXEC)?;
+        let terminal = isatty(&descriptor);
+        Ok(Self { source: Some(Source { descriptor, stop, terminal }), _stop: hold })
+    }
+
+    /// Sends what is read. There is one reading thread, so a second call finds nothing.
+    pub(super) async fn feed(&mut self, sink: Sink<'_>) -> io::Result<()> {
+        let Some(source) = self.source.take() else { return Ok(()) };
+        let reader = Reader::spawn(CHUNK, move |buffer| source.read(buffer))?;
+        sink.pump(reader).await
+    }
+}
+
+impl Source {
+    /// Reads once there is something; 0 at the end or when told to stop.
+    fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+        loop {
+            if !self.wait()? {
+                return Ok(0);
+            }
+            if self.terminal && is_in_background(&self.descriptor) {
+                if self.is_stopped_within(&FOREGROUND_POLL)? {
+                    return Ok(0);
+                }
+                continue;
+            }
+            match rustix::io::read(&self.descriptor, spare_capacity(buffer)) {
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                // The terminal is gone.
+                Err(Errno::IO) if self.terminal => return Ok(0),
+                read => return Ok(read?),
+            }
+        }
+    }
+
+    /// Waits for something to read; `false` when told to stop.
+    fn wait(&self) -> io::Result<bool> {
+        let mut polled =
+            [PollFd::new(&self.stop, PollFlags::empty()), PollFd::new(&self.descriptor, PollFlags::IN)];
+        ignore_interrupt(poll(&mut polled, None))?;
+        let [stop, _] = polled;
+        Ok(stop.revents().is_empty())
+    }
+
+    fn is_stopped_within(&self, time: &Timespec) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.stop, PollFlags::empty())];
+        Ok(ignore_interrupt(poll(&mut polled, Some(time)))? > 0)
+    }
+}
+
+/// Whether this is our controlling terminal and another process group has its foreground.
+pub(super) fn is_in_background(terminal: impl AsFd) -> bool {
+    // An error means that it is not our controlling terminal, and then nobody stops us.
+    rustix::termios::tcgetpgrp(terminal).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
+}
+
+fn ignore_interrupt(polled: Result<usize, Errno>) -> io::Result<usize> {
+    match polled {
+        Err(Errno::INTR) => Ok(0),
+        polled => Ok(polled?),
+    }
+}

@@ -1,0 +1,293 @@
+//! Where errors and outcomes of the library become sentences, and the only way to stderr.
+//!
+//! One line each, beginning with the program's name. The whole line is escaped, so nothing that a peer said can
+//! reach the terminal as it is.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use common::connection::ConnectionError;
+use common::endpoint::Endpoint;
+use common::greeting::CloseCode;
+use common::job::{Outcome, SpecError, StartFailure};
+
+use super::escape::escape;
+use crate::error::Error;
+
+/// Says things to the user on stderr.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporter {
+    program: String,
+    quiet: bool,
+}
+
+impl Reporter {
+    /// For the program of this name.
+    pub(crate) fn new(program: impl Into<String>) -> Self {
+        Self { program: program.into(), quiet: false }
+    }
+
+    /// Leaves out remarks from now on.
+    pub(crate) fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    /// The name that messages begin with.
+    pub(crate) fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// Says what the user must know.
+    pub(crate) fn say(&self, message: impl Display) {
+        print(&format!("{}: {message}", self.program));
+    }
+
+    /// Says what the exit code tells as well, unless asked to be quiet.
+    pub(crate) fn remark(&self, message: impl Display) {
+        if !self.quiet {
+            self.say(message);
+        }
+    }
+}
+
+/// Ends the line on which a terminal has shown `^C`, so that what is said next has one of its own.
+pub(crate) fn end_echo() {
+    if io::stderr().is_terminal() {
+        print("");
+    }
+}
+
+/// Writes `line`, escaped, to stderr in one piece.
+pub(crate) fn print(line: &str) {
+    let line = format!("{}\n", escape(line));
+    // Nobody is left to tell that stderr is gone.
+    io::stderr().write_all(line.as_bytes()).ok();
+}
+
+/// The sentence for a failure of the library: what failed, why, and what to do.
+pub(crate) fn explain(error: &Error) -> String {
+    match advice(error) {
+        Some(advice) => format!("{}; {advice}", what_failed(error)),
+        None => what_failed(error),
+    }
+}
+
+/// What failed, and why.
+pub(crate) fn what_failed(error: &Error) -> String {
+    match error {
+        Error::Resolve { host, source } => format!("cannot resolve {host}: {}", io_reason(source)),
+        Error::Connect { endpoint, source } => format!("cannot connect to {endpoint}: {}", io_reason(source)),
+        Error::NotTelex { endpoint, said } => {
+            format!("{endpoint} does not speak telex: it {}", what_was_said(said))
+        }
+        Error::Connection(error) => connection_failure(error),
+        other => other.to_string(),
+    }
+}
+
+fn advice(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Resolve { .. } => Some("check the name"),
+        Error::Connect { endpoint: Endpoint::Tcp { .. }, .. } => {
+            Some("check the address, and that a server listens there")
+        }
+        Error::Connect { endpoint: Endpoint::Unix(_), .. } => {
+            Some("check the path, and that a server listens there")
+        }
+        Error::NotTelex { .. } => Some("check the port"),
+        Error::Connection(error) => match &**error {
+            ConnectionError::ClosedByPeer { code, .. } => close_advice(*code),
+            ConnectionError::GreetingTimeout => Some("check the port, and whether the server is well"),
+            _ => None,
+        },
+        Error::Spec(SpecError::TooLong { .. } | SpecError::TooManyArguments { .. }) | Error::TooLong(_) => {
+            Some("pass it through stdin or a file")
+        }
+        _ => None,
+    }
+}
+
+fn connection_failure(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::ClosedByPeer { code, text } => format!("{}: {text}", close_meaning(*code)),
+        ConnectionError::Io(error) => format!("the connection failed: {}", io_reason(error)),
+        ConnectionError::Truncated | ConnectionError::Stalled => format!("the connection failed: {error}"),
+        ConnectionError::GreetingTimeout => format!("the server does not answer: {error}"),
+        ConnectionError::Unsendable(error) => error.to_string(),
+        ConnectionError::Packet(_) | ConnectionError::Stream(_) | ConnectionError::Violation(_) => {
+            format!("the server broke the protocol: {error}")
+        }
+    }
+}
+
+fn close_meaning(code: CloseCode) -> &'static str {
+    match code {
+        CloseCode::Version => "the server speaks another version of telex",
+        CloseCode::Denied => "the server refuses this connection",
+        CloseCode::Violation => "the server says that this client broke the protocol",
+        CloseCode::Busy => "the server has no room for another connection",
+        CloseCode::GoingAway => "the server is stopping",
+        CloseCode::TimedOut => "the server gave up waiting for this client",
+        CloseCode::Internal => "the server failed",
+        CloseCode::Unknown(_) => "the server closed the connection",
+    }
+}
+
+fn close_advice(code: CloseCode) -> Option<&'static str> {
+    match code {
+        CloseCode::Version => Some("update the older of the two"),
+        CloseCode::Busy | CloseCode::GoingAway => Some("try again later"),
+        CloseCode::Violation => Some("this is a bug of telex"),
+        CloseCode::Internal => Some("look into the server's log"),
+        CloseCode::Denied | CloseCode::TimedOut | CloseCode::Unknown(_) => None,
+    }
+}
+
+/// What a stranger's first bytes look like.
+fn what_was_said(said: &[u8]) -> String {
+    match said {
+        [] => "closed the connection without a word".to_owned(),
+        [b'H', b'T', b'T', b'P', b'/', ..] => "answered like an HTTP server".to_owned(),
+        [b'S', b'S', b'H', b'-', ..] => "answered like an SSH server".to_owned(),
+        // A TLS record: alert or handshake, version 3.x.
+        [0x15 | 0x16, 0x03, ..] => "answered like a TLS server".to_owned(),
+        other => format!("answered \"{}\"", other.escape_ascii()),
+    }
+}
+
+/// Whether it is certain that nothing was run when `error` ended the connection.
+pub(crate) fn never_ran(error: &Error) -> bool {
+    match error {
+        // Only sent in place of the greeting.
+        Error::Connection(error) => matches!(
+            &**error,
+            ConnectionError::ClosedByPeer {
+                code: CloseCode::Version | CloseCode::Denied | CloseCode::Busy,
+                ..
+            }
+        ),
+        // Whoever says nothing may have heard everything.
+        Error::NotTelex { said, .. } => !said.is_empty(),
+        Error::ServerGone | Error::Closed => false,
+        _ => true,
+    }
+}
+
+/// The sentence for an outcome, if there is something to say that the exit code of a command does not.
+pub(crate) fn outcome(outcome: &Outcome, timeout: Option<Duration>, going_away: bool) -> Option<String> {
+    match outcome {
+        Outcome::Exited(_) => None,
+        Outcome::Signaled { .. } => Some(outcome.to_string()),
+        Outcome::TimedOut => Some(match timeout {
+            Some(limit) => format!("timed out after {limit:?}: the server ended the job"),
+            None => "timed out: the server ended the job".to_owned(),
+        }),
+        Outcome::Cancelled if going_away => {
+            Some("cancelled: the server is stopping and ended the job".to_owned())
+        }
+        Outcome::Cancelled => Some("cancelled: the server was asked to end the job".to_owned()),
+        Outcome::NotStarted(failure) => Some(start_failure(failure)),
+        Outcome::Lost(known) => Some(format!("the outcome is lost: {known}")),
+    }
+}
+
+fn start_failure(failure: &StartFailure) -> String {
+    match failure {
+        StartFailure::NotFound { program, searched } if searched.is_empty() => {
+            format!("{program}: not found on the server; check the path")
+        }
+        StartFailure::NotFound { program, searched } => {
+            format!("{program}: not found in PATH on the server ({searched}); name it with its directory")
+        }
+        StartFailure::NotExecutable { .. } => failure.to_string(),
+        StartFailure::Directory { path, reason } => {
+            format!("cannot enter {path} on the server: {reason}; check --cwd")
+        }
+        StartFailure::Exhausted(_) => format!("not started: {failure}; try again later"),
+        StartFailure::Invalid(_) | StartFailure::Refused(_) => format!("not started: {failure}"),
+    }
+}
+
+/// The system's text for an error, without its number and in lower case.
+pub(crate) fn io_reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
+    let text = match text.rsplit_once(" (os error ") {
+        Some((reason, _)) => reason,
+        None => text,
+    };
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_lowercase());
+    first.into_iter().chain(chars).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn not_telex(said: &[u8]) -> String {
+        let endpoint = Endpoint::Tcp { host: "127.0.0.1".to_owned(), port: 8080 };
+        explain(&Error::NotTelex { endpoint, said: said.to_vec() })
+    }
+
+    #[test]
+    fn strangers_are_recognised() {
+        let says = |what| format!("127.0.0.1:8080 does not speak telex: it {what}; check the port");
+        assert_eq!(not_telex(b"HTTP/1.1 400 Bad"), says("answered like an HTTP server"));
+        assert_eq!(not_telex(b"SSH-2.0-OpenSSH"), says("answered like an SSH server"));
+        assert_eq!(not_telex(b"\x15\x03\x03\x00\x02"), says("answered like a TLS server"));
+        assert_eq!(not_telex(b""), says("closed the connection without a word"));
+        assert_eq!(not_telex(b"hi\x1b\n"), says("answered \"hi\\x1b\\n\""));
+    }
+
+    #[test]
+    fn the_systems_texts_lose_their_numbers() {
+        let text = |kind: i32| io_reason(&io::Error::from_raw_os_error(kind));
+        assert_eq!(text(111), "connection refused");
+        assert_eq!(text(2), "no such file or directory");
+        assert_eq!(io_reason(&io::Error::from(io::ErrorKind::TimedOut)), "timed out");
+        let lookup = io::Error::other("failed to lookup address information: Name or service not known");
+        assert_eq!(io_reason(&lookup), "name or service not known");
+    }
+
+    #[test]
+    fn a_refused_connection() {
+        let error = Error::Connect {
+            endpoint: Endpoint::Tcp { host: "::1".to_owned(), port: 9 },
+            source: Arc::new(io::Error::from_raw_os_error(111)),
+        };
+        let expected = "cannot connect to [::1]:9: connection refused; check the address, and that a server listens there";
+        assert_eq!(explain(&error), expected);
+        assert!(never_ran(&error));
+    }
+
+    #[test]
+    fn only_a_refused_greeting_proves_that_nothing_ran() {
+        let closed = |code| {
+            let text = "x".to_owned();
+            never_ran(&Error::from(ConnectionError::ClosedByPeer { code, text }))
+        };
+        assert!(closed(CloseCode::Busy) && closed(CloseCode::Denied) && closed(CloseCode::Version));
+        assert!(
+            !closed(CloseCode::GoingAway) && !closed(CloseCode::Internal) && !closed(CloseCode::Violation)
+        );
+        assert!(!never_ran(&Error::from(ConnectionError::Truncated)));
+        assert!(!never_ran(&Error::ServerGone));
+        let endpoint = Endpoint::Tcp { host: "h".to_owned(), port: 1 };
+        assert!(!never_ran(&Error::NotTelex { endpoint: endpoint.clone(), said: Vec::new() }));
+        assert!(never_ran(&Error::NotTelex { endpoint, said: b"HTTP/".to_vec() }));
+    }
+
+    #[test]
+    fn outcomes() {
+        let sentence = |what: &Outcome| outcome(what, Some(Duration::from_millis(1500)), true);
+        assert_eq!(sentence(&Outcome::Exited(3)), None);
+        assert_eq!(sentence(&Outcome::TimedOut).unwrap(), "timed out after 1.5s: the server ended the job");
+        let missing = StartFailure::NotFound { program: "foo".to_owned(), searched: "/bin".to_owned() };
+        let expected = "foo: not found in PATH on the server (/bin); name it with its directory";
+        assert_eq!(sentence(&Outcome::NotStarted(missing)).unwrap(), expected);
+    }
+}

@@ -1,0 +1,88 @@
+//! The signals that are passed on to a job instead of ending this program.
+
+use std::fs::File;
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use common::job::Signal;
+use rustix::buffer::spare_capacity;
+use tokio::signal::unix::{self, SignalKind};
+
+use super::failure::Failure;
+
+/// What is passed on.
+const FORWARDED: [Signal; 6] =
+    [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
+
+/// Handlers for the signals that are passed on. tokio keeps them for good, so there is one of these in a program.
+#[derive(Debug)]
+pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
+
+impl Signals {
+    /// Installs the handlers, except for signals that were ignored when this program started: `nohup` and a
+    /// script's `&` mean them to stay ignored.
+    ///
+    /// # Errors
+    /// [`Failure::System`].
+    pub(crate) fn install() -> Result<Self, Failure> {
+        let ignored = ignored_signals();
+        let wanted = FORWARDED.into_iter().filter(|signal| !is_in(ignored, *signal));
+        let handlers: io::Result<_> = wanted.map(|signal| Ok((signal, handler(signal)?))).collect();
+        handlers.map(Self).map_err(|error| Failure::System { what: "a signal handler", error })
+    }
+
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> Signal {
+        poll_fn(|context| {
+            for (signal, handler) in &mut self.0 {
+                if handler.poll_recv(context).is_ready() {
+                    return Poll::Ready(*signal);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+fn handler(signal: Signal) -> io::Result<unix::Signal> {
+    unix::signal(SignalKind::from_raw(signal.number()))
+}
+
+/// The set of ignored signals, bit 0 for signal 1. The kernel's own report is the one place where it can be read
+/// without unsafe code; where there is no report, nothing counts as ignored.
+fn ignored_signals() -> u64 {
+    kernel_report().and_then(|status| parse_ignored(&status)).unwrap_or_default()
+}
+
+/// The kernel writes it into one page, so one call reads it all.
+fn kernel_report() -> Option<String> {
+    let mut page = Vec::with_capacity(4096);
+    let status = File::open("/proc/self/status").ok()?;
+    rustix::io::read(status, spare_capacity(&mut page)).ok()?;
+    Some(String::from_utf8_lossy(&page).into_owned())
+}
+
+fn parse_ignored(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+fn is_in(set: u64, signal: Signal) -> bool {
+    set >> (signal.number() - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_report() {
+        let status = "Name:\tclient\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0000000000000002\n";
+        let set = parse_ignored(status).unwrap();
+        assert!(is_in(set, Signal::HUP) && is_in(set, Signal::PIPE));
+        assert!(!is_in(set, Signal::INT) && !is_in(set, Signal::TERM));
+        assert_eq!(parse_ignored("Name:\tclient\n"), None);
+    }
+}

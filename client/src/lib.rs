@@ -1,0 +1,34 @@
+//! Telex for those who speak: run commands on another machine and learn the truth about them.
+//!
+//! A library in the image of `std::process`, asynchronous, for a tokio runtime:
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), client::Error> {
+//! let client = client::Client::connect(&"db1".parse()?).await?;
+//! let output = client.command("uname").arg("-a").output().await?;
+//! assert!(output.outcome.is_success());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`cli`] and the REPL are its first users and use nothing that is not public here.
+//!
+//! - [`Client`]: a connection
+//! - [`Command`]: what to run, argv or shell string
+//! - [`Job`]: a command that runs; [`JobStdin`] and [`JobOutput`] are its streams
+//! - [`Error`]: what failed, and whose fault it is
+
+pub mod cli;
+mod client;
+mod command;
+mod error;
+mod job;
+mod job_stream;
+mod repl;
+mod router;
+
+pub use client::Client;
+pub use command::{Command, Output, Stdin};
+pub use error::Error;
+pub use job::{Finished, Job};
+pub use job_stream::{JobOutput, JobStdin};

@@ -1,0 +1,326 @@
+//! The REPL: line after line, from a person at the terminal or from a script.
+//!
+//! - `lines`: where lines come from; `editor` and `history` for a person
+//! - `commands`: lines that begin with a colon
+//! - `session`: what lasts from one line to the next
+
+mod commands;
+mod editor;
+mod history;
+mod lines;
+mod session;
+
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+
+use common::job::{Outcome, Signal};
+
+use self::commands::Builtin;
+use self::lines::{Line, Lines};
+use self::session::Session;
+use crate::cli::args::{Options, ReplOptions};
+use crate::cli::connection::Connection;
+use crate::cli::escape::escape;
+use crate::cli::exit_code;
+use crate::cli::failure::Failure;
+use crate::cli::foreground::{Ending, attend};
+use crate::cli::output::Streams;
+use crate::cli::report::{self, Reporter};
+use crate::cli::signals::Signals;
+use crate::error::Error;
+use crate::{Client, Finished, Job};
+
+const LEFT_OPEN: &str =
+    "a background process still holds the output open; what it writes from now on is not shown";
+
+/// Runs the REPL; the exit code.
+pub(crate) async fn repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) -> u8 {
+    match try_repl(options, repl, reporter).await {
+        Ok(code) => code,
+        Err(failure) => {
+            reporter.say(failure);
+            exit_code::FAILED
+        }
+    }
+}
+
+async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) -> Result<u8, Failure> {
+    let source = Source::choose(repl);
+    let mut lines = source.lines()?;
+    let connection = Connection::open(options, reporter.program()).await?;
+    // Until now a signal ends us, which is right while there is nothing to be left in order.
+    let (session, signals) = match open(&connection.client).await {
+        Ok(opened) => opened,
+        Err(failure) => {
+            connection.close().await;
+            return Err(failure);
+        }
+    };
+    let name = &connection.name;
+    let mut work =
+        Work { session, signals, reporter, source, errexit: repl.errexit, name, number: 0, code: 0 };
+    let left = work.run(&mut lines).await;
+    lines.close().await;
+    let code = match left {
+        Ok(code) => code,
+        Err(Stop::Signal(signal)) => exit_code::of_signal(signal),
+        Err(Stop::Failure(failure)) => {
+            work.fail(failure);
+            exit_code::FAILED
+        }
+    };
+    work.session.close().await;
+    connection.close().await;
+    Ok(code)
+}
+
+async fn open(client: &Client) -> Result<(Session<'_>, Signals), Failure> {
+    let session = Session::open(client).await?;
+    Ok((session, Signals::install()?))
+}
+
+/// Where lines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source<'a> {
+    Terminal,
+    Stdin,
+    File(&'a Path),
+}
+
+impl<'a> Source<'a> {
+    fn choose(repl: &'a ReplOptions) -> Self {
+        match &repl.file {
+            Some(path) => Self::File(path),
+            // The line editor reads from the one and draws on the other.
+            None if io::stdin().is_terminal() && io::stderr().is_terminal() => Self::Terminal,
+            None => Self::Stdin,
+        }
+    }
+
+    fn lines(self) -> Result<Lines, Failure> {
+        match self {
+            Self::Terminal => Lines::from_terminal(),
+            Self::Stdin => Lines::from_script(BufReader::new(io::stdin())),
+            Self::File(path) => {
+                let file = File::open(path).map_err(|error| self.failure(error))?;
+                Lines::from_script(BufReader::new(file))
+            }
+        }
+    }
+
+    fn failure(self, error: io::Error) -> Failure {
+        match self {
+            Self::Terminal => Failure::Terminal(error),
+            Self::Stdin => Failure::Script(PathBuf::from("stdin"), error),
+            Self::File(path) => Failure::Script(path.to_owned(), error),
+        }
+    }
+}
+
+/// A REPL at work.
+struct Work<'a> {
+    session: Session<'a>,
+    signals: Signals,
+    reporter: &'a Reporter,
+    source: Source<'a>,
+    errexit: bool,
+    /// What the user calls the server.
+    name: &'a str,
+    /// Of the line that is read or run.
+    number: u64,
+    /// The last line's exit code.
+    code: u8,
+}
+
+/// What ends the REPL from outside.
+enum Stop {
+    Failure(Failure),
+    Signal(Signal),
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+/// What follows a line.
+enum Next {
+    Line,
+    Leave(u8),
+}
+
+impl Work<'_> {
+    /// Runs lines until there are no more or one says so; what to exit with.
+    async fn run(&mut self, lines: &mut Lines) -> Result<u8, Stop> {
+        loop {
+            let prompt = self.prompt().await?;
+            self.number += 1;
+            let next = match self.next_line(lines, prompt).await? {
+                Line::Text(text) => self.line(&text).await?,
+                Line::Cleared => Next::Line,
+                Line::End => Next::Leave(self.last_code()),
+                Line::Failed(error) => return Err(self.source.failure(error).into()),
+            };
+            if let Next::Leave(code) = next {
+                return Ok(code);
+            }
+        }
+    }
+
+    async fn prompt(&mut self) -> Result<String, Stop> {
+        if self.source != Source::Terminal {
+            return Ok(String::new());
+        }
+        tokio::select! {
+            asked = self.session.ask_directory() => asked?,
+            // A server that does not answer: the directory known before will do.
+            signal = self.signals.next() => self.check(signal)?,
+        }
+        let directory = String::from_utf8_lossy(self.session.directory());
+        Ok(escape(&format!("{}:{directory}$ ", self.name)).into_owned())
+    }
+
+    async fn next_line(&mut self, lines: &mut Lines, prompt: String) -> Result<Line, Stop> {
+        let mut next = pin!(lines.next(prompt));
+        loop {
+            tokio::select! {
+                line = &mut next => return Ok(line),
+                failure = self.session.lost() => return Err(failure.into()),
+                signal = self.signals.next() => self.check(signal)?,
+            }
+        }
+    }
+
+    /// Whether to go on after a signal that came while no command ran. The editor sees Ctrl-C as a key; an interrupt
+    /// that comes as a signal is somebody else's, and an interactive shell ignores it.
+    fn check(&self, signal: Signal) -> Result<(), Stop> {
+        match (self.source, signal) {
+            (Source::Terminal, Signal::INT) => Ok(()),
+            _ => Err(Stop::Signal(signal)),
+        }
+    }
+
+    async fn line(&mut self, text: &[u8]) -> Result<Next, Stop> {
+        let text = text.trim_ascii_end();
+        let is_comment = text.trim_ascii_start().first().is_none_or(|first| *first == b'#');
+        match commands::parse(text) {
+            _ if is_comment => return Ok(Next::Line),
+            None => {
+                let next = self.remote(text).await;
+                if self.source == Source::Terminal && text == b"exit" {
+                    report::print("that was the shell of this one line; Ctrl-D or :quit leaves");
+                }
+                return next;
+            }
+            Some(Ok(Builtin::Remote(line))) => return self.remote(line.as_bytes()).await,
+            Some(Ok(Builtin::Quit)) => return Ok(Next::Leave(self.last_code())),
+            Some(Ok(Builtin::Help)) => {
+                let written = writeln!(io::stdout(), "{}", commands::HELP);
+                written.map_err(|error| Failure::Output { stream: "stdout", error })?;
+                self.code = 0;
+            }
+            Some(Err(error)) => {
+                self.complain(error);
+                self.code = exit_code::FAILED;
+            }
+        }
+        Ok(self.after(None))
+    }
+
+    /// Has the server run `text`.
+    async fn remote(&mut self, text: &[u8]) -> Result<Next, Stop> {
+        let mut job = match self.session.command(text).start().await {
+            Ok(job) => job,
+            Err(error @ (Error::Spec(_) | Error::TooLong(_))) => {
+                self.complain(report::explain(&error));
+                self.code = exit_code::FAILED;
+                return Ok(self.after(None));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let output = Streams::take(&mut job).relay();
+        let ending = attend(&job, output, async { Ok(()) }, &mut self.signals).await;
+        let signal = match ending {
+            Ending::Over { result: Ok(finished), signal, .. } => {
+                self.finish(&finished, signal);
+                signal
+            }
+            Ending::Over { result: Err(error), .. } => {
+                return Err(Failure::lost(&job, error).await.into());
+            }
+            Ending::Left => {
+                self.leave(&job);
+                Some(Signal::INT)
+            }
+            Ending::CutShort(signal) => {
+                self.code = exit_code::of_signal(signal);
+                Some(signal)
+            }
+            Ending::Broken(failure) => return Err(failure.into()),
+        };
+        self.session.set_status(self.code);
+        Ok(self.after(signal))
+    }
+
+    fn finish(&mut self, finished: &Finished, signal: Option<Signal>) {
+        if signal == Some(Signal::INT) {
+            report::end_echo();
+        }
+        self.code = exit_code::of_outcome(&finished.outcome);
+        match &finished.outcome {
+            Outcome::Exited(0) => {}
+            Outcome::Exited(code) => self.complain(format_args!("exit {code}")),
+            outcome => self.complain(report::outcome(outcome, None, false).unwrap_or_default()),
+        }
+        if finished.output_left_open {
+            self.complain(LEFT_OPEN);
+        }
+    }
+
+    /// Gives up waiting for `job`, which is cancelled when it is dropped.
+    fn leave(&mut self, job: &Job) {
+        report::end_echo();
+        self.code = exit_code::INTERRUPTED;
+        self.complain(format_args!("interrupted twice: the server ends job {}", job.id()));
+    }
+
+    /// What follows a line that is done, during which `signal` may have come.
+    fn after(&self, signal: Option<Signal>) -> Next {
+        let at_terminal = self.source == Source::Terminal;
+        match signal {
+            Some(Signal::INT) if at_terminal => Next::Line,
+            Some(Signal::USR1 | Signal::USR2) => Next::Line,
+            Some(signal) => Next::Leave(exit_code::of_signal(signal)),
+            None if self.errexit && self.code != 0 => Next::Leave(self.code),
+            None => Next::Line,
+        }
+    }
+
+    /// What to exit with when lines end: a script's last exit code. A person has seen what there was to see.
+    fn last_code(&self) -> u8 {
+        if self.source == Source::Terminal { 0 } else { self.code }
+    }
+
+    /// Says why it is over.
+    fn fail(&self, failure: Failure) {
+        match self.source {
+            Source::Terminal => self.reporter.say(failure),
+            Source::Stdin | Source::File(_) => self.complain(failure),
+        }
+    }
+
+    /// Says something about the present line.
+    fn complain(&self, message: impl Display) {
+        match self.source {
+            Source::Terminal => report::print(&message.to_string()),
+            Source::Stdin => self.reporter.say(format_args!("line {}: {message}", self.number)),
+            Source::File(path) => {
+                self.reporter.say(format_args!("{}:{}: {message}", path.display(), self.number));
+            }
+        }
+    }
+}
