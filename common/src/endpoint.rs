@@ -48,7 +48,9 @@ impl FromStr for Endpoint {
         let (host, port) = split_port(text)?;
         let port = match port {
             None => DEFAULT_PORT,
-            Some(digits) => digits.parse().map_err(|_| EndpointError::Port { text: text.to_owned() })?,
+            Some(digits) => {
+                parse_port(digits).ok_or_else(|| EndpointError::Port { text: text.to_owned() })?
+            }
         };
         // A host of the name `unix` could not be told from a socket once its port is written behind it.
         if host.is_empty()
@@ -59,6 +61,11 @@ impl FromStr for Endpoint {
         }
         Ok(Self::Tcp { host: host.to_owned(), port })
     }
+}
+
+/// Digits only: Rust would take a sign, too.
+fn parse_port(digits: &str) -> Option<u16> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
 /// Splits `host:port`, `[v6]:port` and a bare v6 address, which has colons of its own.

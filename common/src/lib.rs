@@ -3,6 +3,7 @@
 //! Knows no process, no terminal and no command line. From the bottom up:
 //!
 //! - [`limits`]: every size and time limit, with its reason
+//! - [`buffer`]: large buffers, used again
 //! - [`frame`]: the fixed header and its numbers; bytes to frames and back
 //! - [`greeting`]: HELLO, WELCOME and CLOSE, coded by hand because strangers reach them
 //! - [`job`]: ids, specifications, signals and outcomes
@@ -15,6 +16,7 @@
 //!
 //! The wire itself is described in `docs/protocol.md`.
 
+pub mod buffer;
 pub mod connection;
 pub mod endpoint;
 pub mod frame;

@@ -103,9 +103,14 @@ pub fn decode<M: Message>(payload: &[u8]) -> Result<M, MessageError> {
         return Err(MessageError::TooLong { length: payload.len(), limit });
     }
     // The decoder's own limit counts what a value claims before it allocates; the payload's length alone would not.
-    let config = bincode::config::legacy().with_limit::<{ limits::REQUEST_PAYLOAD }>();
-    let (message, read) = bincode::serde::decode_from_slice(payload, config)
-        .map_err(|error| MessageError::Malformed(error.to_string()))?;
+    let config = bincode::config::legacy();
+    let decoded = match M::KIND {
+        Kind::Response => {
+            bincode::serde::decode_from_slice(payload, config.with_limit::<{ limits::RESPONSE_PAYLOAD }>())
+        }
+        _ => bincode::serde::decode_from_slice(payload, config.with_limit::<{ limits::REQUEST_PAYLOAD }>()),
+    };
+    let (message, read) = decoded.map_err(|error| MessageError::Malformed(error.to_string()))?;
     if read != payload.len() {
         return Err(MessageError::TrailingBytes { count: payload.len() - read });
     }

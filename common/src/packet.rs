@@ -159,6 +159,10 @@ impl<M: Message> Packet<M> {
         if needs_job == of_connection {
             return Err(PacketError::WrongJob { kind });
         }
+        let has_offset = matches!(kind, Kind::Ping | Kind::Pong | Kind::Data | Kind::Eof | Kind::Ack);
+        if !has_offset && header.offset != 0 {
+            return Err(PacketError::UnexpectedOffset { kind });
+        }
         match sender {
             Some(false) => Err(PacketError::WrongDirection { kind }),
             None if header.stream.is_some() => Err(PacketError::UnexpectedStream { kind }),
@@ -218,6 +222,12 @@ pub enum PacketError {
     /// A stream where none belongs.
     #[error("a {kind:?} frame with a stream")]
     UnexpectedStream {
+        /// The kind.
+        kind: Kind,
+    },
+    /// An offset where none belongs.
+    #[error("a {kind:?} frame with an offset")]
+    UnexpectedOffset {
         /// The kind.
         kind: Kind,
     },

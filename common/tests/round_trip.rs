@@ -12,7 +12,7 @@ use common::job::{
     ByteString, Ended, JobId, Outcome, Program, Signal, Spec, StartFailure, StreamTotal, Variable,
 };
 use common::limits;
-use common::message::{ClientMessage, Message, MessageError, ServerMessage};
+use common::message::{self, ClientMessage, Message, MessageError, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -247,6 +247,9 @@ fn messages_fill_their_limit_and_go_no_further() {
     let most = limits::RESPONSE_PAYLOAD - 33;
     assert_round_trip(lost(most));
     assert!(packet_bytes(lost(most + 1)).is_err());
+    let length = limits::RESPONSE_PAYLOAD + 1;
+    let too_long = MessageError::TooLong { length, limit: limits::RESPONSE_PAYLOAD };
+    assert_eq!(message::decode::<ServerMessage>(&vec![0; length]), Err(too_long));
 }
 
 #[test]

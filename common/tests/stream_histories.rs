@@ -65,6 +65,22 @@ fn a_stream_of_a_gigabyte_goes_through_either_window() {
 }
 
 #[test]
+fn a_receiver_that_keeps_up_acknowledges_a_quarter_of_the_window_at_a_time() {
+    let mut receiver = ReceiveState::default();
+    let initial = INITIAL_WINDOW as usize;
+    receiver.receive(0, initial).unwrap();
+    receiver.deliver(initial, STREAM_WINDOW);
+    let limit = INITIAL_WINDOW + STREAM_WINDOW;
+    assert_eq!(receiver.due_ack(), Some(Ack { received: INITIAL_WINDOW, limit, consumed: 0 }));
+    for number in 1..=1000 {
+        receiver.receive(receiver.received(), 4096).unwrap();
+        receiver.deliver(4096, STREAM_WINDOW);
+        let due = 4096 * number % (STREAM_WINDOW / 4) == 0;
+        assert_eq!(receiver.due_ack().is_some(), due, "after {number} pages");
+    }
+}
+
+#[test]
 fn the_first_use_of_a_byte_is_told_at_once_and_the_next_ones_with_the_window() {
     let mut receiver = ReceiveState::default();
     receiver.receive(0, 100).unwrap();

@@ -14,12 +14,14 @@ mod recording_allocator;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use common::limits::{DATA_PAYLOAD, GATHER_BELOW, INITIAL_WINDOW, STREAM_WINDOW};
 use common::packet::Ack;
 use common::stream::{Budget, Inbound, Outbound, Stopped, StreamError};
 use tokio::sync::mpsc;
+use tokio::time;
 
 use random::{Random, SeedOnPanic};
 use recording_allocator::{Memory, memory_of};
@@ -38,6 +40,11 @@ fn inbound() -> Inbound {
 
 fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
     pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// With a paused clock the hour is over as soon as everyone waits for someone else.
+async fn soon<F: Future>(future: F) -> F::Output {
+    time::timeout(Duration::from_secs(3600), future).await.unwrap()
 }
 
 /// Everything that can be taken now, piece by piece; each is handed on at once.
@@ -170,14 +177,14 @@ async fn woken_by(act: impl Fn(&Inbound)) -> Option<Bytes> {
     let stream = inbound();
     // A wait that is dropped must not take the news with it.
     assert_eq!(poll_once(stream.next()), Poll::Pending);
-    let (next, ()) = tokio::join!(stream.next(), async { act(&stream) });
+    let (next, ()) = soon(async { tokio::join!(stream.next(), async { act(&stream) }) }).await;
     if next.is_none() {
         assert_eq!(stream.next().await, None, "the end comes again");
     }
     next
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_consumer_that_waits_is_woken_by_bytes_the_end_a_stop_and_a_lost_connection() {
     let bytes = woken_by(|stream| stream.receive(0, content(0, 3)).unwrap()).await;
     assert_eq!(bytes, Some(content(0, 3)));
@@ -186,7 +193,7 @@ async fn a_consumer_that_waits_is_woken_by_bytes_the_end_a_stop_and_a_lost_conne
     assert_eq!(woken_by(Inbound::abandon).await, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_lost_connection_leaves_what_was_received() {
     let stream = inbound();
     stream.receive(0, content(0, 20_000)).unwrap();
@@ -198,7 +205,7 @@ async fn a_lost_connection_leaves_what_was_received() {
     assert!(!stream.is_ended(), "a lost connection is no end");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stop_drops_what_is_queued_and_what_still_comes() {
     let stream = inbound();
     stream.receive(0, content(0, 20_000)).unwrap();
@@ -213,15 +220,16 @@ async fn a_stop_drops_what_is_queued_and_what_still_comes() {
     assert_eq!(stream.next().await, None);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sender_waits_for_credit_and_gets_it_with_an_acknowledgement() {
     let stream = Outbound::default();
     assert_eq!(stream.credit().await, Ok(INITIAL_WINDOW));
     assert_eq!(stream.send(INITIAL_WINDOW as usize), Some(0));
     assert_eq!(poll_once(stream.credit()), Poll::Pending);
     let ack = Ack { received: 100, limit: INITIAL_WINDOW + 7, consumed: 5 };
-    let (credit, consumed, ()) =
-        tokio::join!(stream.credit(), stream.consumed_beyond(0), async { stream.acknowledge(ack).unwrap() });
+    let acknowledge = async { stream.acknowledge(ack).unwrap() };
+    let wait = async { tokio::join!(stream.credit(), stream.consumed_beyond(0), acknowledge) };
+    let (credit, consumed, ()) = soon(wait).await;
     assert_eq!((credit, consumed), (Ok(7), 5));
     assert_eq!(poll_once(stream.consumed_beyond(5)), Poll::Pending);
     assert_eq!(stream.acknowledge(Ack { consumed: 4, ..ack }), Err(StreamError::ImpossibleAck));
@@ -232,12 +240,13 @@ async fn a_sender_waits_for_credit_and_gets_it_with_an_acknowledgement() {
     assert_eq!((stream.finish(), stream.finish()), (Some(INITIAL_WINDOW + 7), None));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_sender_that_waits_is_told_to_stop() {
     let stream = Outbound::default();
     stream.send(INITIAL_WINDOW as usize).unwrap();
     assert_eq!(poll_once(stream.stopped()), Poll::Pending);
-    let (credit, stopped, ()) = tokio::join!(stream.credit(), stream.stopped(), async { stream.stop() });
+    let wait = async { tokio::join!(stream.credit(), stream.stopped(), async { stream.stop() }) };
+    let (credit, stopped, ()) = soon(wait).await;
     assert_eq!((credit, stopped), (Err(Stopped), Stopped));
     assert_eq!((stream.credit().await, stream.send(1)), (Err(Stopped), None));
     assert_eq!(stream.finish(), Some(INITIAL_WINDOW));
@@ -254,7 +263,7 @@ async fn produce(stream: Outbound, total: u64, wire: mpsc::Sender<(u64, Bytes)>,
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_stream_goes_through_two_tasks_and_never_holds_more_than_its_window() {
     const TOTAL: u64 = 7_654_321;
     for (seed, budget) in [(1, EXTRA), (2, 0)] {
@@ -269,7 +278,7 @@ async fn a_stream_goes_through_two_tasks_and_never_holds_more_than_its_window() 
             inbound.finish(TOTAL).unwrap();
         });
         let mut taken = 0;
-        while let Some(piece) = receiver.next().await {
+        while let Some(piece) = soon(receiver.next()).await {
             assert!(receiver.received() - taken <= INITIAL_WINDOW + budget, "more than the window is queued");
             assert!(piece == content(taken, piece.len()), "wrong bytes at {taken}");
             taken += piece.len() as u64;

@@ -109,12 +109,13 @@ fn bad_endpoints_are_refused_for_what_is_wrong_with_them() {
     let port = |text: String| EndpointError::Port { text };
     let user = |text: String| EndpointError::User { text };
     let path = |text: String| EndpointError::RelativePath { text };
-    let table: [(&str, Refusal); 18] = [
+    let table: [(&str, Refusal); 19] = [
         ("", host),
         (":9000", host),
         ("a b", host),
         ("a/b:1", host),
         ("a\n", host),
+        ("a\u{7f}", host),
         ("1:2:3", host),
         ("fe80::1%eth0", host),
         ("[::1", host),

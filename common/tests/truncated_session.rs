@@ -10,6 +10,8 @@
 
 #[path = "support/hex.rs"]
 mod hex;
+#[path = "support/random.rs"]
+mod random;
 #[path = "support/rows.rs"]
 mod rows;
 
@@ -21,12 +23,13 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use common::connection::{ConnectionError, PacketReader, packet_bytes};
-use common::frame::{JobNumber, StreamId};
+use common::frame::{HEADER_LEN, JobNumber, Kind, StreamId};
 use common::limits;
-use common::message::{ClientMessage, Message};
-use common::packet::Packet;
+use common::message::{ClientMessage, Message, ServerMessage};
+use common::packet::{Packet, PacketError};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
+use random::{Random, SeedOnPanic};
 use rows::{Row, client_rows, server_rows};
 
 /// Packets, their bytes, and where in the bytes each of them ends.
@@ -213,6 +216,65 @@ fn a_reader_that_is_dropped_while_it_waits_loses_nothing() {
     let large = Session::with_large(client_rows());
     for step in [1, 1000, 4096, 16 * 1024, 20_001] {
         assert!(read_by_giving_up(&large, step) == large.packets, "steps of {step}");
+    }
+}
+
+/// Gives its bytes in reads of random lengths.
+struct Ragged<'a> {
+    bytes: &'a [u8],
+    random: Random,
+}
+
+impl AsyncRead for Ragged<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let most = [100, 5000, usize::MAX][self.random.below(3) as usize];
+        let len = most.min(buf.remaining()).min(self.bytes.len());
+        let (first, rest) = self.bytes.split_at(len);
+        buf.put_slice(first);
+        self.bytes = rest;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn payloads_of_every_size_come_through_reads_of_every_size() {
+    for seed in 0..60 {
+        let _seed = SeedOnPanic(seed);
+        let mut random = Random::new(seed);
+        // Around the sizes at which the reader does something else.
+        let rows = (0..60).map(|_| {
+            let near = [40, 4096, 16 * 1024, 20 * 1024, 40_000][random.below(5) as usize];
+            data::<ServerMessage>(near - 40 + random.below(80) as usize + 1)
+        });
+        let session = Session::new(rows.collect());
+        let source = Ragged { bytes: &session.bytes, random };
+        let read = runtime().block_on(read_all(source, &session.packets));
+        assert_cut(&session, session.bytes.len(), read);
+    }
+}
+
+#[test]
+fn a_frame_that_is_out_of_place_is_refused_by_its_header_alone() {
+    let hello = client_rows().into_iter().find(|row| matches!(row.packet, Packet::Hello(_))).unwrap();
+    let start = packet_bytes(data::<ClientMessage>(limits::DATA_PAYLOAD).packet).unwrap();
+    let (mut near, far) = tokio::io::duplex(4096);
+    let mut reader = PacketReader::<_, ClientMessage>::new(far);
+    let arriving = [&hello.bytes, &start[..HEADER_LEN]].concat();
+    assert!(matches!(poll_once(near.write_all(&arriving)), Poll::Ready(Ok(()))));
+    let Poll::Ready(Ok(Some(packet))) = poll_once(reader.next_of(&[Kind::Hello])) else {
+        panic!("no greeting")
+    };
+    assert_eq!(packet, hello.packet, "what stands behind a greeting does not spoil it");
+    for _ in 0..2 {
+        let Poll::Ready(Err(error)) = poll_once(reader.next_of(&[Kind::Hello, Kind::Close])) else {
+            panic!("data in place of a greeting");
+        };
+        let expected = PacketError::OutOfPlace { kind: Kind::Data };
+        assert!(matches!(&error, ConnectionError::Packet(found) if *found == expected), "{error}");
     }
 }
 

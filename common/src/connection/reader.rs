@@ -10,6 +10,7 @@ use bytes::{BufMut, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::ConnectionError;
+use crate::buffer;
 use crate::frame::{self, Frame, HEADER_LEN, Header, Kind};
 use crate::message::Message;
 use crate::packet::{Packet, PacketError};
@@ -26,7 +27,7 @@ pub struct PacketReader<R, M> {
     source: R,
     buffer: BytesMut,
     /// A payload that does not fit the buffer, on its way in.
-    large: Option<Frame<BytesMut>>,
+    large: Option<Frame<Vec<u8>>>,
     buffer_size: usize,
     messages: PhantomData<fn() -> M>,
 }
@@ -82,7 +83,7 @@ impl<R: AsyncRead + Unpin, M: Message> PacketReader<R, M> {
         }
         match self.large.take() {
             Some(large) if large.payload.len() == large.header.payload_len => {
-                Ok(Some(Frame { header: large.header, payload: large.payload.freeze() }))
+                Ok(Some(Frame { header: large.header, payload: buffer::share(large.payload) }))
             }
             Some(unfinished) => {
                 self.large = Some(unfinished);
@@ -110,18 +111,22 @@ impl<R: AsyncRead + Unpin, M: Message> PacketReader<R, M> {
 
 /// Looks at a header as soon as it is there. A frame whose payload is too large for the buffer moves into memory of its
 /// own, as far as it has come.
-fn start(buffer: &mut BytesMut, kinds: &[Kind]) -> Result<Option<Frame<BytesMut>>, PacketError> {
-    let Some(header) = buffer.first_chunk::<HEADER_LEN>() else { return Ok(None) };
+fn start(arrived: &mut BytesMut, kinds: &[Kind]) -> Result<Option<Frame<Vec<u8>>>, PacketError> {
+    let Some(header) = arrived.first_chunk::<HEADER_LEN>() else { return Ok(None) };
     let header = Header::decode(header)?;
     if !kinds.contains(&header.kind) {
         return Err(PacketError::OutOfPlace { kind: header.kind });
     }
-    let arrived = buffer.len() - HEADER_LEN;
-    if header.payload_len <= BUSY_BUFFER || arrived >= header.payload_len {
+    let payload_arrived = arrived.len() - HEADER_LEN;
+    if header.payload_len <= BUSY_BUFFER || payload_arrived >= header.payload_len {
         return Ok(None);
     }
-    let mut payload = BytesMut::with_capacity(header.payload_len);
-    payload.extend_from_slice(buffer.get(HEADER_LEN..).unwrap_or_default());
-    buffer.clear();
+    // A small payload in a large buffer would make its reader hold more than its window.
+    let mut payload = match header.payload_len {
+        len if len > buffer::LARGE / 2 => buffer::large(),
+        len => Vec::with_capacity(len),
+    };
+    payload.extend_from_slice(arrived.get(HEADER_LEN..).unwrap_or_default());
+    arrived.clear();
     Ok(Some(Frame { header, payload }))
 }

@@ -68,6 +68,14 @@ impl<M: Message> PacketSender<M> {
         self.control.send(packet).await.map_err(|_| Closed)
     }
 
+    /// As [`PacketSender::reserve`], among the control packets.
+    ///
+    /// # Errors
+    /// [`Closed`] if the connection is gone.
+    pub async fn reserve_control(&self) -> Result<mpsc::Permit<'_, Packet<M>>, Closed> {
+        self.control.reserve().await.map_err(|_| Closed)
+    }
+
     /// As [`PacketSender::send_control`], but without waiting: gives the packet back if there is no room.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ impl Inbound {
     /// Records that `len` bytes taken were handed on. The acknowledgement to send, if one is due.
     pub fn delivered(&self, len: usize) -> Option<Ack> {
         let mut queue = self.lock();
-        if !queue.extra && !queue.state.is_ended() {
+        if !(queue.extra || queue.state.is_ended() || queue.state.is_stopped()) {
             queue.extra = self.0.budget.take(EXTRA_WINDOW);
         }
         let window = if queue.extra { limits::STREAM_WINDOW } else { limits::INITIAL_WINDOW };
@@ -117,7 +117,10 @@ impl Inbound {
     pub fn stop(&self) -> bool {
         let mut queue = self.lock();
         queue.chunks.clear();
-        queue.gathered.clear();
+        queue.gathered = BytesMut::new();
+        if std::mem::take(&mut queue.extra) {
+            self.0.budget.give_back(EXTRA_WINDOW);
+        }
         let tell = queue.state.stop();
         drop(queue);
         self.0.changed.notify_one();
