@@ -54,7 +54,7 @@ async fn converse(
     let mut jobs = Jobs::new(Arc::clone(service), sender.clone());
     let result = route(service, reader, sender, &mut jobs).await;
     jobs.abandon().await;
-    info!("disconnected");
+    debug!("disconnected");
     result
 }
 

@@ -12,6 +12,7 @@ mod tree;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::job::{Outcome, Signal};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -20,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 pub(crate) use account::Account;
 pub(crate) use spawn::{SpawnError, Spawned, spawn};
 pub(crate) use system::register;
+pub(crate) use tree::ProcessTable;
 
 /// A process that this server started, leader of a session and a process group of its own.
 ///
@@ -28,6 +30,8 @@ pub(crate) use system::register;
 #[derive(Debug)]
 pub(crate) struct Process {
     id: Pid,
+    /// A moment when it had been started.
+    started: Instant,
     descriptor: AsyncFd<Arc<OwnedFd>>,
 }
 
@@ -54,16 +58,21 @@ impl Process {
     }
 
     /// Sends `signal` to everything in its session, whatever process groups that has.
-    pub(crate) fn signal_tree(&self, signal: Signal) {
-        for group in tree::process_groups(self.id) {
+    pub(crate) async fn signal_tree(&self, signal: Signal, table: &ProcessTable) {
+        for group in table.list(self.started).await.process_groups(self.id) {
             // A group may have ended since it was listed.
-            system::kill_group(group, signal).ok();
+            system::kill_group(*group, signal).ok();
         }
     }
 
     /// Whether nothing alive is left of its session.
-    pub(crate) fn tree_is_gone(&self) -> bool {
-        tree::process_groups(self.id).is_empty()
+    pub(crate) async fn tree_is_gone(&self, table: &ProcessTable) -> bool {
+        let first = table.list(self.started).await;
+        if !first.process_groups(self.id).is_empty() {
+            return false;
+        }
+        // A process that forks and exits while `/proc` is read can be missed, but hardly twice.
+        table.list(first.begun).await.process_groups(self.id).is_empty()
     }
 
     /// Gives the process id back to the system. Only once nothing will be signalled any more.

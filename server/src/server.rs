@@ -20,7 +20,7 @@ use crate::connection;
 use crate::error::StartError;
 use crate::job::Registry;
 use crate::listener::Listener;
-use crate::process::Account;
+use crate::process::{Account, ProcessTable};
 
 /// Connections served at a time; the next ones wait in the listen queue.
 const CONNECTIONS: usize = 1024;
@@ -38,6 +38,7 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) account: Account,
+    pub(crate) process_table: ProcessTable,
     pub(crate) registry: Registry,
     pub(crate) budget: Budget,
     pub(crate) stopping: CancellationToken,
@@ -118,6 +119,7 @@ impl Service {
     fn new() -> Self {
         Self {
             account: Account::current(std::env::var_os("LANG")),
+            process_table: ProcessTable::default(),
             registry: Registry::default(),
             budget: Budget::new(WINDOWS),
             stopping: CancellationToken::new(),

@@ -130,7 +130,7 @@ impl Jobs {
         let (service, sender, table) =
             (Arc::clone(&self.service), self.sender.clone(), Arc::clone(&self.table));
         let task = async move {
-            job::run(context, spec, &service.account, &sender).await;
+            job::run(context, spec, &service.account, &service.process_table, &sender).await;
             lock(&table).remove(&number);
             drop(registration);
         };

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use bytes::BufMut;
+use common::buffer;
 use common::connection::PacketSender;
 use common::frame::{JobNumber, StreamId};
 use common::limits;
@@ -79,8 +81,12 @@ impl Output {
                         self.gone.cancelled().await;
                         continue;
                     };
-                    let mut buffer = Vec::with_capacity(read_size.min(most));
-                    match pipe.try_read_buf(&mut buffer) {
+                    let mut bytes = if read_size == buffer::LARGE {
+                        buffer::large()
+                    } else {
+                        Vec::with_capacity(read_size)
+                    };
+                    match pipe.try_read_buf(&mut (&mut bytes).limit(read_size.min(most))) {
                         Ok(0) => return Ok(false),
                         Ok(read) => {
                             left = left.map(|left: usize| left.saturating_sub(read));
@@ -88,7 +94,8 @@ impl Output {
                             // The credit only grows while we hold it.
                             let Some(offset) = self.outbound.send(read) else { return Ok(false) };
                             let (job, stream) = (self.job, self.stream);
-                            room.send(Packet::Data { job, stream, offset, bytes: buffer.into() });
+                            let bytes = buffer::share(bytes);
+                            room.send(Packet::Data { job, stream, offset, bytes });
                         }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(error) => return Err(error),
@@ -126,14 +133,12 @@ impl Output {
 
     /// Keeps the pipe open and empty, so that a command that is being ended can still write while it cleans up.
     async fn discard(&self, pipe: &pipe::Receiver) -> io::Result<()> {
-        let mut buffer = Vec::with_capacity(SMALL_READ);
         loop {
             tokio::select! {
                 ready = pipe.readable() => ready?,
                 () = self.stop_reading.cancelled() => return Ok(()),
             }
-            buffer.clear();
-            match pipe.try_read_buf(&mut buffer) {
+            match pipe.try_read_buf(&mut Vec::with_capacity(SMALL_READ)) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -1,7 +1,7 @@
 //! The task of one job: turns what happens into events for the rules, and does what they say.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use common::connection::PacketSender;
@@ -11,19 +11,20 @@ use common::message::ServerMessage;
 use common::packet::Packet;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::input::Input;
 use super::output::Output;
 use super::rules::{Action, Cause, Event, Rules};
 use super::{JobCommand, JobContext};
-use crate::process::{self, Account, Process, SpawnError, Spawned};
+use crate::process::{self, Account, Process, ProcessTable, SpawnError, Spawned};
 
 /// Runs a job from its start to its report. Returns when nothing of it is left to be watched.
 pub(crate) async fn run(
     mut context: JobContext,
     spec: Spec,
     account: &Account,
+    table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
 ) {
     let spawned = process::spawn(&spec, account);
@@ -31,7 +32,7 @@ pub(crate) async fn run(
     // A request may be large, and the job may last.
     drop(spec);
     let ended = match spawned {
-        Ok(spawned) => watch(&mut context, spawned, rules, sender).await,
+        Ok(spawned) => watch(&mut context, spawned, rules, table, sender).await,
         Err(SpawnError::NotStarted(failure)) => without_output(Outcome::NotStarted(failure)),
         Err(error @ SpawnError::Unwatchable(_)) => without_output(Outcome::Lost(error.to_string())),
     };
@@ -52,11 +53,12 @@ async fn watch(
     context: &mut JobContext,
     spawned: Spawned,
     rules: Rules,
+    table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
 ) -> Ended {
     let Spawned { process, stdin, stdout, stderr } = spawned;
     let process_id = process.id();
-    info!(job = %context.id, process_id, "job started");
+    debug!(job = %context.id, process_id, "job started");
     let started = Packet::Message { job: context.number, message: ServerMessage::Started { process_id } };
     let stop_reading = CancellationToken::new();
     let output = |stream| Output {
@@ -89,8 +91,8 @@ async fn watch(
     };
     let (outcome, output_left_open) = {
         let mut supervisor =
-            Supervisor { context, process: &process, stop_reading: &stop_reading, failure: None };
-        supervisor.run(rules, outputs, feeding).await
+            Supervisor { context, process: &process, table, stop_reading: &stop_reading, failure: None };
+        supervisor.run(rules, pin!(outputs), pin!(feeding)).await
     };
     let stdin_consumed = input.consumed();
     if let Err(error) = process.reap() {
@@ -105,6 +107,7 @@ async fn watch(
 struct Supervisor<'a> {
     context: &'a mut JobContext,
     process: &'a Process,
+    table: &'a ProcessTable,
     stop_reading: &'a CancellationToken,
     /// What makes the outcome uncertain, whatever the process did.
     failure: Option<io::Error>,
@@ -114,10 +117,10 @@ impl Supervisor<'_> {
     async fn run(
         &mut self,
         mut rules: Rules,
-        outputs: impl Future<Output = io::Result<bool>>,
-        feeding: impl Future<Output = io::Result<()>>,
+        // Pinned by the caller: as arguments they would be held twice, once to be moved from.
+        mut outputs: Pin<&mut impl Future<Output = io::Result<bool>>>,
+        mut feeding: Pin<&mut impl Future<Output = io::Result<()>>>,
     ) -> (Outcome, bool) {
-        let (mut outputs, mut feeding) = (pin!(outputs), pin!(feeding));
         let mut waiting = Waiting::default();
         loop {
             let deadline = rules.deadline();
@@ -157,21 +160,21 @@ impl Supervisor<'_> {
                     Event::Elapsed
                 }
             };
-            if let Some(end) = self.act(&mut rules, event) {
+            if let Some(end) = self.act(&mut rules, event).await {
                 return end;
             }
         }
     }
 
     /// Does what the rules say to `event`; the end, once they say so.
-    fn act(&mut self, rules: &mut Rules, event: Event) -> Option<(Outcome, bool)> {
+    async fn act(&mut self, rules: &mut Rules, event: Event) -> Option<(Outcome, bool)> {
         let mut actions = rules.handle(event, Instant::now());
         while !actions.is_empty() {
             for action in std::mem::take(&mut actions) {
                 match action {
-                    Action::SignalTree(signal) => self.process.signal_tree(signal),
+                    Action::SignalTree(signal) => self.process.signal_tree(signal, self.table).await,
                     Action::StopReading => self.stop_reading.cancel(),
-                    Action::LookAtTree if self.process.tree_is_gone() => {
+                    Action::LookAtTree if self.process.tree_is_gone(self.table).await => {
                         actions.extend(rules.handle(Event::TreeGone, Instant::now()));
                     }
                     Action::LookAtTree => {}

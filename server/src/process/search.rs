@@ -9,6 +9,9 @@ use common::job::StartFailure;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, accessat, fstat, openat};
 use rustix::io::Errno;
 
+/// Most of a name or a list of directories that a message repeats, in bytes.
+const SHOWN: usize = 2048;
+
 /// The file to execute for `program`; relative to `directory` unless absolute.
 pub(super) fn find(
     program: &OsStr,
@@ -42,7 +45,17 @@ pub(super) fn find(
 
 /// What the failure to execute `file` says about the command.
 pub(super) fn not_executable(file: &Path, error: Errno) -> StartFailure {
-    StartFailure::NotExecutable { program: file.to_string_lossy().into_owned(), reason: reason(error) }
+    StartFailure::NotExecutable { program: shown(file.as_os_str()), reason: reason(error) }
+}
+
+/// `text` as far as a message has room for it: all that is shown must fit a RESPONSE (`common::limits`).
+pub(super) fn shown(text: &OsStr) -> String {
+    let mut text = text.to_string_lossy().into_owned();
+    if text.len() > SHOWN {
+        text.truncate(text.floor_char_boundary(SHOWN));
+        text.push('…');
+    }
+    text
 }
 
 /// The system's words for `error`, without the number that Rust adds.
@@ -52,8 +65,7 @@ pub(super) fn reason(error: Errno) -> String {
 }
 
 fn not_found(program: &OsStr, path: &OsStr) -> StartFailure {
-    let text = |text: &OsStr| text.to_string_lossy().into_owned();
-    StartFailure::NotFound { program: text(program), searched: text(path) }
+    StartFailure::NotFound { program: shown(program), searched: shown(path) }
 }
 
 fn executable(directory: BorrowedFd<'_>, file: &Path) -> Result<(), Errno> {

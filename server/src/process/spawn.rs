@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use common::job::{ByteString, Program, Spec, StartFailure};
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, open};
@@ -64,7 +65,7 @@ pub(crate) fn spawn(spec: &Spec, account: &Account) -> Result<Spawned, SpawnErro
 
 fn watch(id: Pid) -> io::Result<Process> {
     let descriptor = pidfd_open(id, PidfdFlags::empty())?;
-    Ok(Process { id, descriptor: system::register(Arc::new(descriptor))? })
+    Ok(Process { id, started: Instant::now(), descriptor: system::register(Arc::new(descriptor))? })
 }
 
 /// Everything that can fail for the user's fault, done before there is a process.
@@ -77,7 +78,7 @@ struct Prepared {
 
 impl Prepared {
     fn new(spec: &Spec, account: &Account) -> Result<Self, StartFailure> {
-        spec.check().map_err(|error| StartFailure::Invalid(error.to_string()))?;
+        spec.check().map_err(|error| StartFailure::Invalid(search::shown(error.to_string().as_ref())))?;
         let path = environment::directory(account, spec.directory.as_ref());
         let directory = open_directory(&path)?;
         let environment = Environment::new(account, &path, &spec.environment);
@@ -137,7 +138,7 @@ fn open_directory(path: &Path) -> Result<OwnedFd, StartFailure> {
         .map_err(|error| match error {
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => exhausted(error.into()),
             error => StartFailure::Directory {
-                path: path.to_string_lossy().into_owned(),
+                path: search::shown(path.as_os_str()),
                 reason: search::reason(error),
             },
         })

@@ -2,19 +2,71 @@
 //!
 //! A process that starts a session of its own (`setsid`) has left the tree and is not found here.
 
-use std::fs;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
+use tokio::sync::Mutex;
+use tokio::task;
 
-/// The process groups of the session that have a process alive, each once.
-pub(super) fn process_groups(session: Pid) -> Vec<Pid> {
-    let mut groups: Vec<i32> = processes()
-        .filter(|process| process.is_alive() && process.session == session.as_raw_nonzero().get())
-        .map(|process| process.group)
-        .collect();
-    groups.sort_unstable();
-    groups.dedup();
-    groups.into_iter().filter_map(Pid::from_raw).collect()
+/// How old a listing may be. A thousand jobs that end at once then cost one listing, and not a thousand.
+const FRESH: Duration = Duration::from_millis(20);
+
+/// Longest line of `/proc/PID/stat` that matters: its first fields, behind a name of at most 64 bytes.
+const STAT_BYTES: usize = 512;
+
+/// The processes of this machine that are alive, listed when somebody asks and kept for [`FRESH`].
+#[derive(Debug, Default)]
+pub(crate) struct ProcessTable(Mutex<Option<Listing>>);
+
+/// The process groups of every session, each once.
+type Sessions = HashMap<i32, Vec<Pid>>;
+
+/// What was alive at some time.
+#[derive(Debug, Clone)]
+pub(super) struct Listing {
+    /// When it was begun.
+    pub(super) begun: Instant,
+    sessions: Arc<Sessions>,
+}
+
+impl ProcessTable {
+    /// A listing begun after `since`.
+    pub(super) async fn list(&self, since: Instant) -> Listing {
+        // Whoever waits here finds the listing of whoever was before.
+        let mut last = self.0.lock().await;
+        if let Some(listing) = last.as_ref().filter(|last| last.begun > since && last.begun.elapsed() < FRESH)
+        {
+            return listing.clone();
+        }
+        let begun = Instant::now();
+        // A task that fails finds nothing, which is checked once more before it is believed.
+        let sessions = task::spawn_blocking(sessions).await.unwrap_or_default();
+        last.insert(Listing { begun, sessions: Arc::new(sessions) }).clone()
+    }
+}
+
+impl Listing {
+    /// The process groups of `session` that have a process alive.
+    pub(super) fn process_groups(&self, session: Pid) -> &[Pid] {
+        self.sessions.get(&session.as_raw_nonzero().get()).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn sessions() -> Sessions {
+    let mut sessions = Sessions::new();
+    for process in processes().filter(Stat::is_alive) {
+        let Some(group) = Pid::from_raw(process.group) else { continue };
+        let groups = sessions.entry(process.session).or_default();
+        if !groups.contains(&group) {
+            groups.push(group);
+        }
+    }
+    sessions
 }
 
 fn processes() -> impl Iterator<Item = Stat> {
@@ -22,7 +74,7 @@ fn processes() -> impl Iterator<Item = Stat> {
     let numbered =
         entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
     // A process may end between the listing and the reading.
-    numbered.filter_map(|entry| Stat::parse(&fs::read(entry.path().join("stat")).ok()?))
+    numbered.filter_map(|entry| Stat::read(&entry.path().join("stat")))
 }
 
 /// The fields of `/proc/PID/stat` that matter here (proc_pid_stat(5)).
@@ -34,6 +86,12 @@ struct Stat {
 }
 
 impl Stat {
+    fn read(path: &Path) -> Option<Self> {
+        let mut line = [0; STAT_BYTES];
+        let len = File::open(path).ok()?.read(&mut line).ok()?;
+        Self::parse(line.get(..len)?)
+    }
+
     /// The command's name stands in parentheses and may contain anything, so the fields count from the last one.
     fn parse(line: &[u8]) -> Option<Self> {
         let after_name = line.iter().rposition(|byte| *byte == b')')?;
@@ -67,6 +125,12 @@ mod tests {
     fn this_process_is_found_in_its_session() {
         let session = rustix::process::getsid(None).unwrap();
         let group = rustix::process::getpgrp();
-        assert!(process_groups(session).contains(&group));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let table = ProcessTable::default();
+        let start = Instant::now();
+        let first = runtime.block_on(table.list(start));
+        assert!(first.process_groups(session).contains(&group));
+        let second = runtime.block_on(table.list(first.begun));
+        assert!(second.begun > first.begun, "a listing begun before it was asked for");
     }
 }
