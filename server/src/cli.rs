@@ -19,6 +19,7 @@ use crate::authorize::Peer;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::logging::{self, LogFormat, LogLevel};
+use crate::process::keep_children;
 use crate::server::{Server, serve_one};
 
 /// Exit codes, as in sysexits(3).
@@ -70,6 +71,7 @@ pub fn inetd() -> ExitCode {
 }
 
 fn listen(config: &Config) -> Result<(), StartError> {
+    keep_children();
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop_signal()?;
@@ -82,6 +84,7 @@ fn listen(config: &Config) -> Result<(), StartError> {
 }
 
 fn serve_stdin() -> Result<(), StartError> {
+    keep_children();
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = stop_signal()?;

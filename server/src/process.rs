@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 
 pub(crate) use account::Account;
 pub(crate) use spawn::{SpawnError, Spawned, spawn};
-pub(crate) use system::register;
+pub(crate) use system::{keep_children, register};
 pub(crate) use tree::ProcessTable;
 
 /// A process that this server started, leader of a session and a process group of its own.

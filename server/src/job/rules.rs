@@ -43,6 +43,8 @@ pub(super) enum Event {
         /// Reading was given up before the end.
         left_open: bool,
     },
+    /// The client has sent the command this signal.
+    Signalled(Signal),
     /// It is to end.
     Stop(Cause),
     /// Nothing of its tree is alive, as was asked with [`Action::LookAtTree`].
@@ -80,11 +82,13 @@ pub(super) enum Action {
 ///      ▼        waiting for   ▼    │
 ///   Ending ◄──── all output ──┘    │
 ///      └───────────────────────────┘
+///   Running ── Exited, having been told to end ──► Ending
+///
 ///   HUP ─ 1 s ─► TERM ─ 10 s ─► KILL ─ 5 s ─► given up
 /// ```
 ///
 /// A command that exits by itself leaves alone what it put into the background; only a job that is *ended* takes its
-/// whole tree along.
+/// whole tree along. A command that the client has sent TERM or KILL, or that dies of the client's HUP, was ended.
 #[derive(Debug)]
 pub(super) struct Rules {
     state: State,
@@ -93,6 +97,8 @@ pub(super) struct Rules {
     /// Whether an output was left open, once both have ended.
     outputs_ended: Option<bool>,
     exited: bool,
+    /// The last signal of the client's that tells a command to end.
+    told: Option<Signal>,
 }
 
 #[derive(Debug)]
@@ -141,6 +147,7 @@ impl Rules {
             timeout_at: timeout.and_then(|timeout| now.checked_add(timeout)),
             outputs_ended: None,
             exited: false,
+            told: None,
         }
     }
 
@@ -160,10 +167,18 @@ impl Rules {
         match event {
             Event::OutputsEnded { left_open } => self.outputs_ended = Some(left_open),
             Event::Exited(_) => self.exited = true,
-            Event::Stop(_) | Event::TreeGone | Event::Elapsed => {}
+            Event::Signalled(signal @ (Signal::HUP | Signal::TERM | Signal::KILL)) => {
+                self.told = Some(signal);
+            }
+            Event::Signalled(_) | Event::Stop(_) | Event::TreeGone | Event::Elapsed => {}
         }
         let overdue = self.timeout_at.is_some_and(|at| now >= at);
         match (&mut self.state, event) {
+            (State::Running, Event::Exited(outcome)) if was_told(self.told, &outcome) => {
+                let mut actions = self.begin_ending(outcome, KILL_AFTER, now);
+                actions.push(Action::LookAtTree);
+                actions
+            }
             (State::Running, Event::Exited(outcome)) => {
                 let reading = if self.wait_output { Reading::Unlimited } else { Reading::Until(now + DRAIN) };
                 self.drain(outcome, reading)
@@ -204,6 +219,10 @@ impl Rules {
             Cause::Cancelled | Cause::ClientGone | Cause::ServerStopping => Outcome::Cancelled,
         };
         let kill_after = if cause == Cause::ServerStopping { KILL_AFTER_STOPPING } else { KILL_AFTER };
+        self.begin_ending(outcome, kill_after, now)
+    }
+
+    fn begin_ending(&mut self, outcome: Outcome, kill_after: Duration, now: Instant) -> Vec<Action> {
         let look_at = now + LOOK_EVERY;
         self.state = State::Ending(Ending { outcome, since: now, kill_after, sent: Rung::Hup, look_at });
         // What is stopped cannot act on a signal until it goes on.
@@ -251,6 +270,14 @@ impl Rules {
                 Vec::new()
             }
         }
+    }
+}
+
+/// Whether a command that ended so did what the client had told it.
+fn was_told(told: Option<Signal>, outcome: &Outcome) -> bool {
+    match told {
+        Some(Signal::HUP) => matches!(outcome, Outcome::Signaled { signal: Signal::HUP, .. }),
+        told => told.is_some(),
     }
 }
 

@@ -145,7 +145,7 @@ impl Supervisor<'_> {
                     JobCommand::Signal(signal) => {
                         // The group may be gone already.
                         self.process.signal_group(signal).ok();
-                        continue;
+                        Event::Signalled(signal)
                     }
                 },
                 () = self.context.gone.cancelled(), if waiting.gone => {

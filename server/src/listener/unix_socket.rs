@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use common::endpoint::Endpoint;
@@ -34,10 +34,7 @@ impl UnixSocket {
         let lock = File::create(path.with_extension("lock")).map_err(listen_error)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| StartError::InUse { endpoint: endpoint() })?;
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(listen_error(error)),
-            _ => {}
-        }
+        remove_stale(path).map_err(listen_error)?;
         let listener = UnixListener::bind(path).map_err(listen_error)?;
         // The directory keeps others out; this says so to whoever looks.
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(listen_error)?;
@@ -57,6 +54,16 @@ impl Drop for UnixSocket {
     fn drop(&mut self) {
         // If it cannot be removed, the next server will, by the lock.
         fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Removes the socket of a server that is gone, and nothing that is not a socket.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")),
     }
 }
 

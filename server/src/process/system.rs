@@ -2,8 +2,8 @@
 //!
 //! `posix_spawn` with a directory, a session and closed descriptors in one: `std::process::Command` falls back to
 //! `fork` for any of these, which costs 27 ms for a server of 500 MB, and nix's wrapper has neither the directory
-//! nor the closing. `kill` for real-time signals, which rustix and nix do not name. `AsyncFd::register`, which tokio
-//! leaves to its callers to use soundly.
+//! nor the closing. `kill` for real-time signals, which rustix and nix do not name. `signal`, to set
+//! a default action. `AsyncFd::register`, which tokio leaves to its callers to use soundly.
 
 #![allow(unsafe_code, reason = "see above; every block states why it is sound")]
 
@@ -62,6 +62,13 @@ pub(super) fn kill_group(group: Pid, signal: Signal) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Makes the children of this process wait to be asked how they ended, even if whoever started it had it ignore them:
+/// the system would forget their ends otherwise (wait(2)). For programs; a library has no say in this.
+pub(crate) fn keep_children() {
+    // SAFETY: the default action runs no code of ours. It cannot fail for a signal that exists.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
 
 /// Lets tasks wait for an owned descriptor.

@@ -169,6 +169,32 @@ fn a_stopping_server_kills_sooner() {
     }
 }
 
+#[test]
+fn a_command_that_ends_as_the_client_told_it_takes_its_tree_along() {
+    for (signal, outcome) in [
+        (Signal::TERM, Outcome::Exited(1)),
+        (Signal::KILL, Outcome::Signaled { signal: Signal::KILL, core_dumped: false }),
+        (Signal::HUP, Outcome::Signaled { signal: Signal::HUP, core_dumped: false }),
+    ] {
+        let mut story = Story::new(None, false);
+        story.outputs_end();
+        assert_eq!(story.handle(Event::Signalled(signal)), []);
+        let begun = story.handle(Event::Exited(outcome.clone()));
+        assert_eq!(begun, [hang_up(), vec![Action::LookAtTree]].concat());
+        assert_eq!(story.handle(Event::TreeGone), finish(outcome));
+    }
+}
+
+#[test]
+fn a_command_that_lives_on_after_hup_or_dies_of_int_leaves_its_background_alone() {
+    for signal in [Signal::HUP, Signal::INT, Signal::USR1] {
+        let mut story = Story::new(None, false);
+        story.outputs_end();
+        story.handle(Event::Signalled(signal));
+        assert_eq!(story.exit(), finish(EXIT));
+    }
+}
+
 /// A small generator, so that a failing history can be named by its seed.
 struct Random(u64);
 
