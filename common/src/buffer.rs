@@ -9,20 +9,24 @@ use bytes::Bytes;
 
 use crate::limits;
 
-/// Size of every buffer here.
-pub const LARGE: usize = limits::DATA_PAYLOAD;
+/// Size of every buffer that is kept.
+const LARGE: usize = limits::DATA_PAYLOAD;
 
 /// Buffers kept while nobody uses them, 4 MiB in all: what one busy stream in each direction has under way.
 const KEPT: usize = 16;
 
 static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
-/// An empty buffer with room for [`LARGE`] bytes.
-pub fn large() -> Vec<u8> {
-    free().pop().unwrap_or_else(|| Vec::with_capacity(LARGE))
+/// An empty buffer with room for `len` bytes: a kept one if it would be more than half used, as whoever holds a few
+/// bytes must not hold a large buffer for them.
+pub fn with_room(len: usize) -> Vec<u8> {
+    if len > LARGE / 2 && len <= LARGE {
+        return free().pop().unwrap_or_else(|| Vec::with_capacity(LARGE));
+    }
+    Vec::with_capacity(len)
 }
 
-/// `buffer` as shared bytes, without a copy. If it came from [`large`], it is used again after the last of them.
+/// `buffer` as shared bytes, without a copy. A large one is used again after the last of them.
 pub fn share(buffer: Vec<u8>) -> Bytes {
     if buffer.capacity() == LARGE { Bytes::from_owner(Reusable(buffer)) } else { Bytes::from(buffer) }
 }
@@ -56,18 +60,19 @@ mod tests {
     /// One test, because the cache is the process's.
     #[test]
     fn buffers_come_back_empty_and_no_more_than_are_kept() {
-        let mut buffer = large();
+        let mut buffer = with_room(LARGE);
         buffer.extend_from_slice(b"secret");
         let (place, shared) = (buffer.as_ptr(), share(buffer));
         let slice = shared.slice(1..3);
         drop(shared);
         assert_eq!(slice, "ec");
         drop(slice);
-        let again = large();
+        let again = with_room(LARGE / 2 + 1);
         assert_eq!((again.as_ptr(), again.len(), again.capacity()), (place, 0, LARGE));
-        let many: Vec<_> = (0..2 * KEPT).map(|_| share(large())).collect();
+        let many: Vec<_> = (0..2 * KEPT).map(|_| share(with_room(LARGE))).collect();
         drop(many);
         assert_eq!(free().len(), KEPT);
+        assert_eq!(with_room(LARGE / 2).capacity(), LARGE / 2);
         assert_eq!(share(vec![1, 2]), [1, 2][..]);
     }
 }

@@ -121,11 +121,7 @@ fn start(arrived: &mut BytesMut, kinds: &[Kind]) -> Result<Option<Frame<Vec<u8>>
     if header.payload_len <= BUSY_BUFFER || payload_arrived >= header.payload_len {
         return Ok(None);
     }
-    // A small payload in a large buffer would make its reader hold more than its window.
-    let mut payload = match header.payload_len {
-        len if len > buffer::LARGE / 2 => buffer::large(),
-        len => Vec::with_capacity(len),
-    };
+    let mut payload = buffer::with_room(header.payload_len);
     payload.extend_from_slice(arrived.get(HEADER_LEN..).unwrap_or_default());
     arrived.clear();
     Ok(Some(Frame { header, payload }))

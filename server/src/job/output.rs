@@ -81,11 +81,7 @@ impl Output {
                         self.gone.cancelled().await;
                         continue;
                     };
-                    let mut bytes = if read_size == buffer::LARGE {
-                        buffer::large()
-                    } else {
-                        Vec::with_capacity(read_size)
-                    };
+                    let mut bytes = buffer::with_room(read_size.min(most));
                     match pipe.try_read_buf(&mut (&mut bytes).limit(read_size.min(most))) {
                         Ok(0) => return Ok(false),
                         Ok(read) => {
