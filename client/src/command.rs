@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use common::job::{ByteString, JobId, Outcome, Program, Spec, StartFailure, Variable};
 use common::message::{self, ClientMessage};
-use common::packet::Packet;
 
 use crate::client::Client;
 use crate::error::Error;
@@ -115,11 +114,8 @@ impl<'a> Command<'a> {
         let id = self.id.clone().map_or_else(JobId::random, Ok)?;
         let request = ClientMessage::Start { id: id.clone(), spec: self.spec.clone() };
         message::check_size(&request)?;
-        let shared = self.client.router.register()?;
-        let job = Job::new(id, shared.clone(), self.spec.stdin);
-        let packet = Packet::Message { job: shared.number, message: request };
-        shared.sender.send(packet).await.map_err(|_| shared.failure())?;
-        Ok(job)
+        let shared = self.client.router.start(request).await?;
+        Ok(Job::new(id, shared, self.spec.stdin))
     }
 
     /// Runs it; returns once the command runs on the server or has failed to: then [`Job::wait`] says why.

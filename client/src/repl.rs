@@ -1,6 +1,6 @@
 //! The REPL: line after line, from a person at the terminal or from a script.
 //!
-//! - `lines`: where lines come from; `editor` and `history` for a person
+//! - `source`: a person or a script; `lines`: one line after the other; `editor` and `history` for a person
 //! - `commands`: lines that begin with a colon
 //! - `session`: what lasts from one line to the next
 
@@ -9,11 +9,10 @@ mod editor;
 mod history;
 mod lines;
 mod session;
+mod source;
 
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 use std::pin::pin;
 
 use common::job::{Outcome, Signal};
@@ -21,6 +20,7 @@ use common::job::{Outcome, Signal};
 use self::commands::Builtin;
 use self::lines::{Line, Lines};
 use self::session::Session;
+use self::source::Source;
 use crate::cli::args::{Options, ReplOptions};
 use crate::cli::connection::Connection;
 use crate::cli::escape::escape;
@@ -80,44 +80,6 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
 async fn open(client: &Client) -> Result<(Session<'_>, Signals), Failure> {
     let session = Session::open(client).await?;
     Ok((session, Signals::install()?))
-}
-
-/// Where lines come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source<'a> {
-    Terminal,
-    Stdin,
-    File(&'a Path),
-}
-
-impl<'a> Source<'a> {
-    fn choose(repl: &'a ReplOptions) -> Self {
-        match &repl.file {
-            Some(path) => Self::File(path),
-            // The line editor reads from the one and draws on the other.
-            None if io::stdin().is_terminal() && io::stderr().is_terminal() => Self::Terminal,
-            None => Self::Stdin,
-        }
-    }
-
-    fn lines(self) -> Result<Lines, Failure> {
-        match self {
-            Self::Terminal => Lines::from_terminal(),
-            Self::Stdin => Lines::from_script(BufReader::new(io::stdin())),
-            Self::File(path) => {
-                let file = File::open(path).map_err(|error| self.failure(error))?;
-                Lines::from_script(BufReader::new(file))
-            }
-        }
-    }
-
-    fn failure(self, error: io::Error) -> Failure {
-        match self {
-            Self::Terminal => Failure::Terminal(error),
-            Self::Stdin => Failure::Script(PathBuf::from("stdin"), error),
-            Self::File(path) => Failure::Script(path.to_owned(), error),
-        }
-    }
 }
 
 /// A REPL at work.
@@ -256,7 +218,7 @@ impl Work<'_> {
                 self.leave(&job);
                 Some(Signal::INT)
             }
-            Ending::CutShort(signal) => {
+            Ending::CutShort { signal, .. } => {
                 self.code = exit_code::of_signal(signal);
                 Some(signal)
             }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use common::connection::{ConnectionError, PacketReader, PacketSender, PacketWriter};
 use common::endpoint::Endpoint;
 use common::frame::{JobNumber, Kind, StreamId};
-use common::greeting::{Close, CloseCode};
+use common::greeting::{Close, CloseCode, VERSION};
 use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Echo, Packet};
@@ -85,35 +85,39 @@ impl Router {
         self.lock().sender.clone().ok_or_else(|| self.failure())
     }
 
-    /// Gives a new job its number and a place in the table.
-    pub(crate) fn register(&self) -> Result<Arc<Shared>, Error> {
+    /// Gives a new job its number and a place in the table, and starts it with `request`. Numbers go out in the order
+    /// in which they are given, whoever else is starting a job meanwhile.
+    pub(crate) async fn start(&self, request: ClientMessage) -> Result<Arc<Shared>, Error> {
+        let sender = self.sender()?;
+        let room = sender.reserve().await.map_err(|_| self.failure())?;
         let mut table = self.lock();
-        let Some(sender) = table.sender.clone() else {
+        if table.sender.is_none() {
             drop(table);
             return Err(self.failure());
-        };
+        }
         if table.jobs.len() >= limits::JOBS_PER_CONNECTION {
             return Err(Error::TooManyJobs);
         }
         table.last_number = table.last_number.checked_add(1).ok_or(Error::TooManyJobs)?;
         let number = JobNumber(table.last_number);
-        let job = Arc::new(Shared::new(number, sender, self.budget.clone()));
+        let job = Arc::new(Shared::new(number, sender.clone(), self.budget.clone()));
         table.jobs.insert(number, Arc::clone(&job));
+        room.send(Packet::Message { job: number, message: request });
         Ok(job)
     }
 
+    /// Sends a ping and waits for its pong. Pings go out in the order in which their answers are waited for.
     pub(crate) async fn ping(&self) -> Result<Duration, Error> {
         let (answer, waiting) = oneshot::channel();
         let sender = self.sender()?;
-        let token = {
+        let room = sender.reserve_control().await.map_err(|_| self.failure())?;
+        {
             let mut table = self.lock();
             table.next_ping += 1;
             let token = table.next_ping;
             table.pings.push_back((token, Instant::now(), answer));
-            token
-        };
-        let echo = Echo { token, payload: Bytes::new() };
-        sender.send_control(Packet::Ping(echo)).await.map_err(|_| self.failure())?;
+            room.send(Packet::Ping(Echo { token, payload: Bytes::new() }));
+        }
         waiting.await.map_err(|_| self.failure())
     }
 
@@ -278,6 +282,9 @@ async fn greet(router: &Router, reader: &mut PacketReader<ReadHalf, ServerMessag
     let first = time::timeout(limits::GREETING_TIMEOUT, reader.next_of(&[Kind::Welcome, Kind::Close])).await;
     match first {
         Err(_) => Err(ConnectionError::GreetingTimeout.into()),
+        Ok(Ok(Some(Packet::Welcome(welcome)))) if welcome.version != VERSION => {
+            Err(ConnectionError::Violation("the server chose a version that was not offered").into())
+        }
         Ok(Ok(Some(Packet::Welcome(_)))) => {
             router.greeting.send_if_modified(|state| {
                 let awaited = matches!(state, Greeting::Awaited);

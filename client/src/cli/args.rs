@@ -17,8 +17,8 @@ use super::environment::Assignment;
 #[derive(Debug, Parser)]
 #[command(disable_version_flag = true, after_help = EXIT_CODES)]
 pub(crate) struct Options {
-    /// Server: [user@]host[:port], [v6]:port or unix:/path; else TELEX_HOST, else this user's local server
-    #[arg(short = 'H', long, value_name = "TARGET", global = true, conflicts_with = "embedded")]
+    /// The server, if one is named.
+    #[arg(help = HOST, short = 'H', long, value_name = "TARGET", global = true, conflicts_with = "embedded")]
     pub(crate) host: Option<String>,
     /// Start a private server on this machine for the length of the call
     #[arg(long, global = true)]
@@ -30,6 +30,10 @@ pub(crate) struct Options {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
 }
+
+/// What `--help` says about `-H`.
+const HOST: &str =
+    "Server: [user@]host[:port], [v6]:port or unix:/path; else TELEX_HOST, else this user's local server";
 
 /// What `--help` says about exit codes.
 const EXIT_CODES: &str = "\

@@ -36,7 +36,12 @@ pub(crate) enum Ending {
     /// It is not known to be over, and the user has left with a second Ctrl-C.
     Left,
     /// It is over, and a signal came while output was still to be written.
-    CutShort(Signal),
+    CutShort {
+        /// The job's end, or the connection's.
+        result: Result<Finished, Error>,
+        /// What came.
+        signal: Signal,
+    },
     /// One of our own streams failed.
     Broken(Failure),
 }
@@ -63,8 +68,8 @@ pub(crate) async fn attend(
             },
             ended = &mut end, if result.is_none() => result = Some(ended),
             signal = signals.next() => {
-                if result.is_some() && ends_us(signal) {
-                    return Ending::CutShort(signal);
+                if ends_us(signal) && let Some(result) = result.take() {
+                    return Ending::CutShort { result, signal };
                 }
                 if interrupts.is_second(signal) {
                     return Ending::Left;
@@ -101,5 +106,22 @@ impl Interrupts {
         }
         let before = self.last_interrupt.replace(Instant::now());
         before.is_some_and(|before| before.elapsed() < SECOND_INTERRUPT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_interrupt_soon_after_an_interrupt_is_the_second() {
+        let mut interrupts = Interrupts::default();
+        assert!(!interrupts.is_second(Signal::INT));
+        assert!(!interrupts.is_second(Signal::TERM));
+        assert!(interrupts.is_second(Signal::INT));
+        assert_eq!(interrupts.last, Some(Signal::INT));
+        interrupts.last_interrupt = Instant::now().checked_sub(SECOND_INTERRUPT);
+        assert!(!interrupts.is_second(Signal::INT));
+        assert!(interrupts.is_second(Signal::INT));
     }
 }

@@ -17,6 +17,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use bytes::Bytes;
 use rustix::fs::{FileType, OFlags, Stat};
 use rustix::termios::isatty;
 
@@ -145,7 +146,7 @@ struct Sink<'a>(Option<&'a JobStdin>);
 
 impl Sink<'_> {
     /// Sends `bytes`; `false` if no more are wanted.
-    async fn write(self, bytes: bytes::Bytes) -> bool {
+    async fn write(self, bytes: Bytes) -> bool {
         match self.0 {
             Some(stdin) => stdin.write(bytes).await.unwrap_or(false),
             None => false,

@@ -1,7 +1,7 @@
 //! `run`: one command, as if it were this program.
 
-use std::env;
-use std::ffi::OsString;
+mod request;
+
 use std::future::Future;
 use std::io;
 use std::time::Duration;
@@ -9,9 +9,8 @@ use std::time::Duration;
 use common::job::{JobId, Outcome, Signal};
 use tokio::time;
 
-use super::args::{Options, RunOptions, Words};
+use super::args::{Options, RunOptions};
 use super::connection::Connection;
-use super::environment;
 use super::exit_code;
 use super::failure::Failure;
 use super::foreground::{Ending, attend};
@@ -21,7 +20,7 @@ use super::output::{Relayed, Streams};
 use super::report::{self, Reporter};
 use super::signals::Signals;
 use crate::error::Error;
-use crate::{Client, Command, Finished, Job};
+use crate::{Finished, Job};
 
 /// How long the last event may take when the user or a failure has ended the call: stdout may be what is stuck.
 const LAST_EVENT: Duration = Duration::from_millis(200);
@@ -52,12 +51,12 @@ struct Call {
 
 impl Call {
     async fn start(options: &Options, run: &RunOptions, program: &str) -> Result<Self, Failure> {
-        let variables = variables(run)?;
-        let input = input(run)?;
+        let variables = request::variables(run)?;
+        let input = request::input(run)?;
         let connection = Connection::open(options, program).await?;
         // Before the job can start, so that no signal ends us without ending it in its own way.
         let signals = Signals::install()?;
-        let started = command(&connection.client, run, variables, &input).start().await;
+        let started = request::command(&connection.client, run, variables, &input).start().await;
         match started {
             Ok(job) => Ok(Self { connection, job, input, signals }),
             Err(error) => {
@@ -89,8 +88,12 @@ impl Call {
                 self.abandon(narrator).await;
                 exit_code::INTERRUPTED
             }
-            Ending::CutShort(signal) => {
+            Ending::CutShort { result, signal } => {
+                if let Ok(finished) = result {
+                    self.input.settle(finished.stdin_consumed);
+                }
                 reporter.say("the command is over, but not all of its output is written");
+                self.connection.end().await;
                 exit_code::of_signal(signal)
             }
             Ending::Broken(failure) => {
@@ -148,50 +151,6 @@ impl Call {
         tell_last(narrator, &Event::Ended(Ended::cancelled(&id))).await;
         self.connection.close().await;
     }
-}
-
-fn variables(run: &RunOptions) -> Result<Vec<(OsString, OsString)>, Failure> {
-    let files =
-        run.env_file.iter().map(|path| environment::read_file(path)).collect::<Result<Vec<_>, _>>()?;
-    let assignments = files.into_iter().flatten().chain(run.env.iter().cloned());
-    Ok(assignments.filter_map(|assignment| assignment.resolve(|name| env::var_os(name))).collect())
-}
-
-fn input(run: &RunOptions) -> Result<Input, Failure> {
-    match &run.stdin {
-        Some(path) => Input::open(path),
-        None if run.no_stdin => Ok(Input::Nothing),
-        None => Ok(Input::own()),
-    }
-}
-
-fn command<'a>(
-    client: &'a Client,
-    run: &RunOptions,
-    variables: Vec<(OsString, OsString)>,
-    input: &Input,
-) -> Command<'a> {
-    let mut command = match run.words() {
-        Words::Shell(text) => client.shell(text),
-        Words::Argv(program, _) => client.command(program),
-    };
-    if let Words::Argv(_, arguments) = run.words() {
-        command.args(arguments);
-    }
-    for (name, value) in variables {
-        command.env(name, value);
-    }
-    command.stdin(input.mode()).merge_output(run.merge).wait_output(run.wait_output);
-    if let Some(directory) = &run.cwd {
-        command.current_dir(directory);
-    }
-    if let Some(timeout) = run.timeout {
-        command.timeout(timeout);
-    }
-    if let Some(id) = &run.id {
-        command.id(id.clone());
-    }
-    command
 }
 
 async fn relay(job: &Job, narrator: Option<&Narrator>, streams: Streams) -> Result<Relayed, Failure> {

@@ -33,9 +33,11 @@ impl Place {
             let target = host.parse().map_err(Error::from)?;
             return Ok(Self { target, name: host.to_owned(), local: false });
         }
-        if let Some(host) = env::var(HOST_VARIABLE).ok().filter(|host| !host.is_empty()) {
-            let target = host.parse().map_err(Failure::HostVariable)?;
-            return Ok(Self { target, name: host, local: false });
+        if let Some(host) = env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
+            // What is not text is no host either, and the error says so.
+            let name = host.to_string_lossy().into_owned();
+            let target = name.parse().map_err(Failure::HostVariable)?;
+            return Ok(Self { target, name, local: false });
         }
         let directory = |name| env::var_os(name).map(PathBuf::from);
         let socket = local_socket(directory("XDG_RUNTIME_DIR").as_deref(), directory("HOME").as_deref());

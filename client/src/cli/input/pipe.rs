@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use bytes::{Buf, Bytes};
-use common::limits;
+use common::{buffer, limits};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -174,13 +174,13 @@ impl Window {
     }
 
     fn drain(&self, count: usize) -> Result<Bytes, Errno> {
-        let mut bytes = Vec::with_capacity(count);
+        let mut bytes = buffer::with_room(count);
         while bytes.len() < count {
             if rustix::io::read(&self.outlet, spare_capacity(&mut bytes))? == 0 {
                 break;
             }
         }
-        Ok(Bytes::from(bytes))
+        Ok(buffer::share(bytes))
     }
 
     fn is_full(&self) -> io::Result<bool> {

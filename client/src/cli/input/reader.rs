@@ -4,6 +4,7 @@ use std::io;
 use std::thread;
 
 use bytes::Bytes;
+use common::buffer;
 use tokio::sync::mpsc;
 
 /// Chunks read ahead: one being sent and one to follow.
@@ -26,10 +27,10 @@ impl Reader {
         let (queue, chunks) = mpsc::channel(QUEUE);
         thread::Builder::new().name("input".to_owned()).spawn(move || {
             loop {
-                let mut buffer = Vec::with_capacity(chunk);
+                let mut buffer = buffer::with_room(chunk);
                 let read = match read(&mut buffer) {
                     Ok(0) => return,
-                    Ok(_) => Ok(Bytes::from(buffer)),
+                    Ok(_) => Ok(buffer::share(buffer)),
                     Err(error) => Err(error),
                 };
                 let failed = read.is_err();

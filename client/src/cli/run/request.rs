@@ -1,0 +1,63 @@
+//! From the options of `run` to the library's [`Command`].
+
+use std::env;
+use std::ffi::OsString;
+
+use crate::cli::args::{RunOptions, Words};
+use crate::cli::environment;
+use crate::cli::failure::Failure;
+use crate::cli::input::Input;
+use crate::{Client, Command};
+
+/// The variables of the files and of `-e`, which win.
+///
+/// # Errors
+/// [`Failure::EnvFile`] and [`Failure::EnvLine`].
+pub(super) fn variables(run: &RunOptions) -> Result<Vec<(OsString, OsString)>, Failure> {
+    let files =
+        run.env_file.iter().map(|path| environment::read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    let assignments = files.into_iter().flatten().chain(run.env.iter().cloned());
+    Ok(assignments.filter_map(|assignment| assignment.resolve(|name| env::var_os(name))).collect())
+}
+
+/// What the command reads.
+///
+/// # Errors
+/// [`Failure::StdinFile`].
+pub(super) fn input(run: &RunOptions) -> Result<Input, Failure> {
+    match &run.stdin {
+        Some(path) => Input::open(path),
+        None if run.no_stdin => Ok(Input::Nothing),
+        None => Ok(Input::own()),
+    }
+}
+
+/// The command itself.
+pub(super) fn command<'a>(
+    client: &'a Client,
+    run: &RunOptions,
+    variables: Vec<(OsString, OsString)>,
+    input: &Input,
+) -> Command<'a> {
+    let mut command = match run.words() {
+        Words::Shell(text) => client.shell(text),
+        Words::Argv(program, _) => client.command(program),
+    };
+    if let Words::Argv(_, arguments) = run.words() {
+        command.args(arguments);
+    }
+    for (name, value) in variables {
+        command.env(name, value);
+    }
+    command.stdin(input.mode()).merge_output(run.merge).wait_output(run.wait_output);
+    if let Some(directory) = &run.cwd {
+        command.current_dir(directory);
+    }
+    if let Some(timeout) = run.timeout {
+        command.timeout(timeout);
+    }
+    if let Some(id) = &run.id {
+        command.id(id.clone());
+    }
+    command
+}

@@ -1,0 +1,56 @@
+//! Whether lines come from a person or from a script, and from where.
+
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal};
+use std::path::{Path, PathBuf};
+
+use super::lines::Lines;
+use crate::cli::args::ReplOptions;
+use crate::cli::failure::Failure;
+
+/// Where lines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source<'a> {
+    /// A person at the terminal.
+    Terminal,
+    /// A script in a pipe or file that is our stdin.
+    Stdin,
+    /// A script that was named.
+    File(&'a Path),
+}
+
+impl<'a> Source<'a> {
+    /// What the options and our own stdin say.
+    pub(super) fn choose(repl: &'a ReplOptions) -> Self {
+        match &repl.file {
+            Some(path) => Self::File(path),
+            // The line editor reads from the one and draws on the other.
+            None if io::stdin().is_terminal() && io::stderr().is_terminal() => Self::Terminal,
+            None => Self::Stdin,
+        }
+    }
+
+    /// Its lines.
+    ///
+    /// # Errors
+    /// [`Failure::Script`], [`Failure::System`].
+    pub(super) fn lines(self) -> Result<Lines, Failure> {
+        match self {
+            Self::Terminal => Lines::from_terminal(),
+            Self::Stdin => Lines::from_script(BufReader::new(io::stdin())),
+            Self::File(path) => {
+                let file = File::open(path).map_err(|error| self.failure(error))?;
+                Lines::from_script(BufReader::new(file))
+            }
+        }
+    }
+
+    /// The failure to read from it.
+    pub(super) fn failure(self, error: io::Error) -> Failure {
+        match self {
+            Self::Terminal => Failure::Terminal(error),
+            Self::Stdin => Failure::Script(PathBuf::from("stdin"), error),
+            Self::File(path) => Failure::Script(path.to_owned(), error),
+        }
+    }
+}
