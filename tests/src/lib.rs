@@ -1,0 +1,31 @@
+//! What the scenario files in `tests/` are written with.
+//!
+//! - [`TestServer`]: the real server on a free port, with a home of its own, stopped when dropped
+//! - [`Sandbox`]: the two programs' command lines, with an environment that holds nothing of the developer's
+//! - [`Running`] and [`Ran`]: a program that runs, and what became of it
+//! - [`Mark`]: finds every process of a job, wherever it went
+//! - [`RawClient`] and [`RawServer`]: peers that say exactly the bytes a test wants said
+//! - [`wait_until`]: the only place that pauses; everything else waits for something to happen
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod noise;
+mod processes;
+mod raw_peer;
+mod running;
+mod sandbox;
+mod test_server;
+mod wait;
+
+pub use noise::{Noise, noise};
+pub use processes::{Mark, command_lines, process_state, resident_bytes, zombie_children};
+pub use raw_peer::{RawClient, RawListener, RawPeer, RawServer, start};
+pub use running::{Ran, Running};
+pub use sandbox::Sandbox;
+pub use test_server::{ServerOptions, TestServer};
+pub use wait::{DEADLINE, wait_until, within};

@@ -1,0 +1,256 @@
+//! The real server, on a free port, for the length of a test.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use crate::running::Ran;
+use crate::sandbox::Sandbox;
+use crate::wait::{DEADLINE, wait_until};
+
+/// How long a server may take to stop before it is killed: what it promises, and a margin.
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
+
+/// How much of its log is shown when a test fails.
+const SHOWN_LINES: usize = 40;
+
+/// The real server in a [`Sandbox`] of its own. Stopped when dropped; its log is shown if the test has failed.
+#[derive(Debug)]
+pub struct TestServer {
+    child: Child,
+    addresses: Vec<String>,
+    log: PathBuf,
+    sandbox: Sandbox,
+    /// Where it has a terminal, the side of it that the test holds.
+    _terminal: Option<OwnedFd>,
+}
+
+/// How a [`TestServer`] is started.
+#[derive(Debug)]
+pub struct ServerOptions {
+    sandbox: Sandbox,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    addresses: usize,
+    prelude: String,
+    terminal: bool,
+}
+
+impl TestServer {
+    /// A server on a free port of 127.0.0.1.
+    pub fn start() -> Self {
+        Self::options().listen("127.0.0.1:0").start()
+    }
+
+    /// A server to be described further; listens nowhere yet.
+    pub fn options() -> ServerOptions {
+        ServerOptions {
+            sandbox: Sandbox::new(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            addresses: 0,
+            prelude: String::new(),
+            terminal: false,
+        }
+    }
+
+    /// The address that the server said first.
+    pub fn address(&self) -> &str {
+        &self.addresses[0]
+    }
+
+    /// All addresses, in the order in which the server said them.
+    pub fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// Its process id.
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The program `client`, told to use this server.
+    pub fn client(&self) -> Command {
+        let mut command = self.sandbox.client();
+        command.args(["-H", self.address()]);
+        command
+    }
+
+    /// The program `client`, not told where any server is.
+    pub fn bare_client(&self) -> Command {
+        self.sandbox.client()
+    }
+
+    /// Runs `client run ARGUMENTS` to its end, without input.
+    #[track_caller]
+    pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
+        Ran::of(self.client().arg("run").args(arguments))
+    }
+
+    /// Runs `client run ARGUMENTS` to its end with `input` on its stdin.
+    #[track_caller]
+    pub fn run_with_input<A: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = A>,
+        input: &[u8],
+    ) -> Ran {
+        Ran::with_input(self.client().arg("run").args(arguments), input)
+    }
+
+    /// A shell script in which `$CLIENT` finds this server by itself.
+    pub fn script(&self, shell: &str, script: &str) -> Command {
+        let mut command = self.sandbox.script(shell, script);
+        command.env("TELEX_HOST", self.address());
+        command
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap()).into_owned()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end, which something else must have caused.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_until("the server ends", DEADLINE, || !self.is_alive());
+        self.child.wait().unwrap()
+    }
+
+    /// Requires that it still serves.
+    #[track_caller]
+    pub fn still_serves(&mut self) {
+        assert!(self.is_alive(), "the server is gone");
+        assert_eq!(self.run(["echo at your service"]).succeeds(), "at your service\n");
+    }
+}
+
+impl Deref for TestServer {
+    type Target = Sandbox;
+
+    fn deref(&self) -> &Sandbox {
+        &self.sandbox
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        if self.is_alive() {
+            self.signal(Signal::TERM);
+            let start = std::time::Instant::now();
+            wait_until("the server ends, at the latest by SIGKILL", DEADLINE, || {
+                if start.elapsed() > STOP_DEADLINE {
+                    self.child.kill().ok();
+                }
+                !self.is_alive()
+            });
+        }
+        if thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            eprintln!("--- end of the log of the server at {:?}\n{}\n---", self.addresses, last.join("\n"));
+        }
+    }
+}
+
+impl ServerOptions {
+    /// One more address to listen on; `DIR` in it stands for the sandbox.
+    pub fn listen(mut self, address: &str) -> Self {
+        let address = address.replace("DIR", self.sandbox.path("").to_str().unwrap().trim_end_matches('/'));
+        self.addresses += 1;
+        self.argument("--listen").argument(&address)
+    }
+
+    /// One more argument.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// A variable in the server's own environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// What a shell does before it becomes the server: `umask 077`, say.
+    pub fn after(mut self, prelude: &str) -> Self {
+        self.prelude = format!("{prelude}; ");
+        self
+    }
+
+    /// Gives it a terminal, as a server started by hand in the foreground has.
+    pub fn on_a_terminal(mut self) -> Self {
+        self.terminal = true;
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    pub fn start(self) -> TestServer {
+        let server = self.sandbox.server();
+        let mut command = self.sandbox.command(if self.terminal { "/usr/bin/setsid" } else { "/bin/sh" });
+        let (stdin, terminal) = if self.terminal { open_terminal() } else { (Stdio::null(), None) };
+        if self.terminal {
+            command.args(["--ctty", "/bin/sh"]);
+        }
+        let log = self.sandbox.path("server.log");
+        let mut child = command
+            .args(["-c", &format!("{}exec \"$@\"", self.prelude), "sh"])
+            .arg(server.get_program())
+            .args(&self.arguments)
+            .envs(self.environment)
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut server =
+            TestServer { child, addresses: Vec::new(), log, sandbox: self.sandbox, _terminal: terminal };
+        server.addresses = read_addresses(stdout, self.addresses);
+        server
+    }
+}
+
+/// Reads the lines that say where the server listens. The thread ends with the server.
+fn read_addresses(stdout: impl BufRead + Send + 'static, count: usize) -> Vec<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let mut addresses = Vec::new();
+    while addresses.len() < count {
+        let line = receiver.recv_timeout(DEADLINE).expect("the server does not say where it listens");
+        let address = line.strip_prefix("listening on ").unwrap_or_else(|| panic!("unexpected: {line:?}"));
+        addresses.push(address.to_owned());
+    }
+    addresses
+}
+
+/// A terminal: its end for the program, and the other.
+fn open_terminal() -> (Stdio, Option<OwnedFd>) {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let name = ptsname(&terminal, Vec::new()).unwrap();
+    let end = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+    (end.into(), Some(terminal))
+}
