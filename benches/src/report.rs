@@ -1,0 +1,96 @@
+//! The tables on stdout, and which goals were met.
+
+use std::fmt::Write;
+
+use anyhow::Error;
+
+use crate::goal::Goal;
+
+/// Width of a row's name, and of a number.
+const NAME: usize = 44;
+const NUMBER: usize = 11;
+
+/// Everything that has been said so far.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    goals: Vec<(String, Goal)>,
+    failures: Vec<String>,
+}
+
+/// A measurement's results.
+#[derive(Debug)]
+pub(crate) struct Table {
+    title: String,
+    columns: &'static [&'static str],
+    rows: Vec<(String, Vec<String>, Option<Goal>)>,
+}
+
+impl Table {
+    pub(crate) fn new(title: impl Into<String>, columns: &'static [&'static str]) -> Self {
+        Self { title: title.into(), columns, rows: Vec::new() }
+    }
+
+    /// A row; what was not measured (NaN) is shown as a dash.
+    pub(crate) fn row(&mut self, name: impl Into<String>, numbers: &[f64], goal: Option<Goal>) {
+        let numbers = numbers.iter().map(|number| cell(*number)).collect();
+        self.rows.push((name.into(), numbers, goal));
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("\n{:<NAME$}", self.title);
+        let put = |text: &mut String, cell: &str| write!(text, "{cell:>NUMBER$}").is_ok();
+        self.columns.iter().all(|column| put(&mut text, column));
+        for (name, numbers, goal) in &self.rows {
+            text.push_str(&format!("\n  {name:<0$}", NAME - 2));
+            numbers.iter().all(|number| put(&mut text, number));
+            if let Some(goal) = goal {
+                text.push_str(&format!("   {}", goal.sentence()));
+            }
+        }
+        text
+    }
+}
+
+impl Report {
+    pub(crate) fn note(&self, text: &str) {
+        println!("{text}");
+    }
+
+    /// Prints a table and keeps its goals for the summary.
+    pub(crate) fn table(&mut self, table: Table) {
+        println!("{}", table.text());
+        let goals = table.rows.into_iter().filter_map(|(name, _, goal)| Some((name, goal?)));
+        self.goals.extend(goals.map(|(name, goal)| (format!("{}: {name}", table.title), goal)));
+    }
+
+    pub(crate) fn failed(&mut self, what: &str, error: &Error) {
+        println!("\n{what} could not be measured: {error:#}");
+        self.failures.push(what.to_owned());
+    }
+
+    /// The goals once more, one line each.
+    pub(crate) fn summarise(&self) {
+        println!();
+        for (name, goal) in &self.goals {
+            println!("{name}: {}", goal.sentence());
+        }
+    }
+
+    pub(crate) fn all_measured(&self) -> bool {
+        self.failures.is_empty()
+    }
+
+    pub(crate) fn all_met(&self) -> bool {
+        self.all_measured() && self.goals.iter().all(|(_, goal)| goal.is_met())
+    }
+}
+
+/// Three figures that matter, whatever the size.
+fn cell(number: f64) -> String {
+    match number {
+        _ if number.is_nan() => "-".to_owned(),
+        _ if number.abs() >= 100.0 => format!("{number:.0}"),
+        _ if number.abs() >= 10.0 => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
+    }
+}

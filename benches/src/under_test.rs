@@ -1,0 +1,106 @@
+//! The real release programs, and a server of them.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use common::endpoint::Target;
+use rustix::process::Pid;
+
+use crate::daemon::Daemon;
+use crate::sandbox::Sandbox;
+
+/// What to do when the programs are not there.
+const BUILD: &str = "build them first: cargo build --release --workspace --bins";
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    server: PathBuf,
+    client: PathBuf,
+}
+
+/// A server that runs; stopped when dropped.
+#[derive(Debug)]
+pub(crate) struct Telex {
+    daemon: Daemon,
+    client: PathBuf,
+    /// Its TCP address on 127.0.0.1.
+    pub(crate) tcp: String,
+    /// Its Unix socket.
+    pub(crate) unix: String,
+}
+
+impl Programs {
+    /// Beside this program, where cargo puts them all.
+    pub(crate) fn find() -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let directory = own.parent().context("this program is nowhere")?;
+        let (server, client) = (directory.join("server"), directory.join("client"));
+        for program in [&server, &client] {
+            ensure!(program.exists(), "{} is missing; {BUILD}", program.display());
+        }
+        Ok(Self { server, client })
+    }
+
+    /// Which programs are measured, and how old they are: running this does not build them.
+    pub(crate) fn describe(&self) -> String {
+        let describe = |program: &Path| {
+            let age = fs::metadata(program).ok().and_then(|file| file.modified().ok()?.elapsed().ok());
+            let minutes = age.map_or(0, |age| age.as_secs() / 60);
+            format!("{}, built {minutes} min ago", program.display())
+        };
+        format!("{}\n{}", describe(&self.server), describe(&self.client))
+    }
+}
+
+impl Telex {
+    /// Starts a server at a free port and a Unix socket, with its log in a file as a service would have it.
+    pub(crate) fn start(programs: &Programs, sandbox: &Sandbox) -> Result<Self> {
+        let log = sandbox.path("server.log");
+        let socket = format!("unix:{}", sandbox.path("run/telex.sock").display());
+        let mut command = sandbox.command(&programs.server);
+        command.args(["--listen", "127.0.0.1:0", "--listen", &socket]);
+        command.stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut daemon = Daemon::start(&mut command)?;
+        let stdout = daemon.child().stdout.take().context("the server has no stdout")?;
+        let mut addresses = Vec::new();
+        for line in BufReader::new(stdout).lines().take(2) {
+            let line = line?;
+            let address =
+                line.strip_prefix("listening on ").with_context(|| format!("unexpected: {line}"))?;
+            addresses.push(address.to_owned());
+        }
+        let Ok([tcp, unix]) = <[String; 2]>::try_from(addresses) else {
+            bail!("the server does not listen: {}", fs::read_to_string(&log)?.trim());
+        };
+        Ok(Self { daemon, client: programs.client.clone(), tcp, unix })
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        self.daemon.id()
+    }
+
+    /// Its TCP address, for the library.
+    pub(crate) fn target(&self) -> Result<Target> {
+        Ok(self.tcp.parse()?)
+    }
+
+    /// The program `client run TEXT`, told to use `address`.
+    pub(crate) fn run(&self, sandbox: &Sandbox, address: &str, text: &str) -> Command {
+        let mut command = sandbox.command(&self.client);
+        command.args(["-H", address, "run", text]);
+        command
+    }
+
+    /// Makes sure that the client does what is going to be timed.
+    pub(crate) fn check_client(&self, sandbox: &Sandbox) -> Result<()> {
+        let mut command = self.run(sandbox, &self.tcp, "echo ready; exit 3");
+        let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output()?;
+        let did = output.stdout == b"ready\n" && output.status.code() == Some(3);
+        ensure!(did, "the client does not do its work: {output:?}; {BUILD}");
+        Ok(())
+    }
+}
