@@ -55,6 +55,7 @@ impl Client {
 
     /// Speaks over a stream that is open already. `target` is for the greeting's user name and for messages.
     pub fn over(transport: Transport, target: &Target) -> Self {
+        let stall = transport.write_stall();
         let (read, write) = transport.split();
         let (sender, queue) = packet_queue();
         let hello = Hello::new(target.user.as_deref().unwrap_or_default(), SOFTWARE);
@@ -62,7 +63,7 @@ impl Client {
         let greeted = sender.try_send_control(Packet::Hello(hello)).is_ok();
         debug_assert!(greeted, "an empty queue takes a packet");
         let router = Arc::new(Router::new(sender, target.endpoint.clone()));
-        let writer = tokio::spawn(router::write(Arc::clone(&router), queue, write));
+        let writer = tokio::spawn(router::write(Arc::clone(&router), queue, write, stall));
         let reader = tokio::spawn(router::read(Arc::clone(&router), read));
         Self { router, reader, writer }
     }

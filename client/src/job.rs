@@ -166,7 +166,7 @@ impl Shared {
             |stream| ended.totals.iter().find(|total| total.stream == stream).map(|total| total.bytes);
         let stdout_bytes = bytes(StreamId::Stdout);
         let stderr_bytes = bytes(StreamId::Stderr);
-        let started = !matches!(ended.outcome, Outcome::NotStarted(_));
+        let started = !matches!(ended.outcome, Outcome::NotStarted(_) | Outcome::Lost(_));
         let missing = self.stdout.missing(stdout_bytes).or_else(|| self.stderr.missing(stderr_bytes));
         let outcome = match missing {
             Some(missing) if started => {

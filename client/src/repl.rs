@@ -205,7 +205,7 @@ impl Work<'_> {
             Err(error) => return Err(error.into()),
         };
         let output = Streams::take(&mut job).relay();
-        let ending = attend(&job, output, async { Ok(()) }, &mut self.signals).await;
+        let ending = attend(self.session.client(), &job, output, async { Ok(()) }, &mut self.signals).await;
         let signal = match ending {
             Ending::Over { result: Ok(finished), signal, .. } => {
                 self.finish(&finished, signal);
@@ -217,6 +217,11 @@ impl Work<'_> {
             Ending::Left => {
                 self.leave(&job);
                 Some(Signal::INT)
+            }
+            Ending::Unanswered(signal) => {
+                self.complain("the server does not answer");
+                self.code = exit_code::of_signal(signal);
+                Some(signal)
             }
             Ending::CutShort { signal, .. } => {
                 self.code = exit_code::of_signal(signal);

@@ -89,7 +89,8 @@ impl Router {
     /// in which they are given, whoever else is starting a job meanwhile.
     pub(crate) async fn start(&self, request: ClientMessage) -> Result<Arc<Shared>, Error> {
         let sender = self.sender()?;
-        let room = sender.reserve().await.map_err(|_| self.failure())?;
+        // Among the control packets, or a signal could overtake it; DATA is queued later, and behind both.
+        let room = sender.reserve_control().await.map_err(|_| self.failure())?;
         let mut table = self.lock();
         if table.sender.is_none() {
             drop(table);
@@ -201,6 +202,10 @@ impl Router {
     }
 
     fn handle_message(&self, number: JobNumber, message: ServerMessage) -> Result<(), ConnectionError> {
+        let of_connection = number == JobNumber::CONNECTION;
+        if of_connection != matches!(message, ServerMessage::GoingAway) {
+            return Err(ConnectionError::Violation("a message about the wrong job"));
+        }
         match message {
             ServerMessage::GoingAway => self.lock().going_away = true,
             ServerMessage::Started { process_id } => {
@@ -263,8 +268,13 @@ pub(crate) async fn read(router: Arc<Router>, source: ReadHalf) {
 }
 
 /// The writing task: ends when everything is said or nothing more can be.
-pub(crate) async fn write(router: Arc<Router>, queue: PacketWriter<ClientMessage>, sink: WriteHalf) {
-    if let Err(error) = queue.run(sink).await {
+pub(crate) async fn write(
+    router: Arc<Router>,
+    queue: PacketWriter<ClientMessage>,
+    sink: WriteHalf,
+    stall: Duration,
+) {
+    if let Err(error) = queue.run(sink, stall).await {
         // A peer that closes often says why; the reader, which may be about to see it, gets a moment to do so.
         let mut greeting = router.greeting.subscribe();
         let said = greeting.wait_for(|state| matches!(state, Greeting::Failed(_)));

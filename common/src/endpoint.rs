@@ -126,7 +126,7 @@ impl From<Endpoint> for Target {
 /// `None` if neither is known.
 pub fn local_socket(runtime_directory: Option<&Path>, home: Option<&Path>) -> Option<PathBuf> {
     let runtime = runtime_directory.filter(|path| path.is_absolute()).map(|path| path.join("telex"));
-    let state = || home.map(|home| home.join(".local/state/telex"));
+    let state = || home.filter(|path| path.is_absolute()).map(|home| home.join(".local/state/telex"));
     Some(runtime.or_else(state)?.join("server.sock"))
 }
 

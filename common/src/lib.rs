@@ -13,6 +13,7 @@
 //! - [`connection`]: a reader and a writer over any byte stream
 //! - [`transport`]: TCP and Unix sockets
 //! - [`endpoint`]: where a server is
+//! - [`reason`]: the system's words for its errors
 //!
 //! The wire itself is described in `docs/protocol.md`.
 
@@ -25,5 +26,6 @@ pub mod job;
 pub mod limits;
 pub mod message;
 pub mod packet;
+pub mod reason;
 pub mod stream;
 pub mod transport;

@@ -62,9 +62,13 @@ pub const GATHER_BELOW: usize = 16 * 1024;
 /// How long a peer may take for its side of the greeting.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a peer may leave what we write untaken before it counts as dead. A slow reader is not concerned: its
-/// windows close long before the transport fills up.
+/// How long a peer over TCP may leave what we write untaken before it counts as dead. A slow reader is hardly
+/// concerned: its windows close before the transport fills up.
 pub const WRITE_STALL: Duration = Duration::from_secs(60);
+
+/// The same for a Unix socket, whose buffers are smaller than a window: a peer that is stopped (Ctrl-Z) may take
+/// nothing for long, and the system tells when it is dead.
+pub const LOCAL_WRITE_STALL: Duration = Duration::from_secs(24 * 3600);
 
 /// How long the writer may take to flush what is queued when a connection is being closed in good order.
 pub const CLOSE_FLUSH: Duration = Duration::from_secs(2);

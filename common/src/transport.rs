@@ -9,6 +9,8 @@ use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::limits;
+
 /// Quiet time after which the system asks the other end whether it is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 
@@ -43,8 +45,17 @@ impl Transport {
         sockopt::set_tcp_keepintvl(&stream, KEEPALIVE_INTERVAL)?;
         sockopt::set_tcp_keepcnt(&stream, KEEPALIVE_COUNT)?;
         // Keepalive does not count while data is unacknowledged; this does (tcp(7)).
-        sockopt::set_tcp_user_timeout(&stream, 60_000)?;
+        let stall = u32::try_from(limits::WRITE_STALL.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(&stream, stall)?;
         Ok(Self::Tcp(stream))
+    }
+
+    /// How long the peer may take nothing of what is written.
+    pub fn write_stall(&self) -> Duration {
+        match self {
+            Self::Tcp(_) => limits::WRITE_STALL,
+            Self::Unix(_) => limits::LOCAL_WRITE_STALL,
+        }
     }
 
     /// The two directions, for two tasks.

@@ -76,7 +76,7 @@ async fn packets_of_both_queues_come_out_whole_and_each_queue_in_order() {
         let ordered = async move { send_ordered(&sender, longest).await };
         let control = async move { send_control(&control_sender).await };
         let (written, read, ordered, control) =
-            tokio::join!(writer.run(near), read_all(far), ordered, control);
+            tokio::join!(writer.run(near, limits::WRITE_STALL), read_all(far), ordered, control);
         written.unwrap();
         let (read_control, read_ordered): (Vec<_>, Vec<_>) =
             read.into_iter().partition(|packet| matches!(packet, Packet::Ack { .. }));
@@ -96,7 +96,7 @@ async fn control_packets_overtake_what_is_queued() {
     sender.send_control(signal.clone()).await.unwrap();
     sender.send_control(ack(0)).await.unwrap();
     drop(sender);
-    writer.run(near).await.unwrap();
+    writer.run(near, limits::WRITE_STALL).await.unwrap();
     let packets = read_all(far).await;
     assert_eq!(packets.len(), limits::ORDERED_QUEUE + 2);
     assert!(packets.starts_with(&[signal, ack(0)]), "{packets:?}");
@@ -131,7 +131,7 @@ async fn a_peer_that_never_reads_is_given_up() {
     let (sender, writer) = packet_queue();
     sender.send(data(0, 10_000)).await.unwrap();
     let start = Instant::now();
-    let error = writer.run(near).await.unwrap_err();
+    let error = writer.run(near, limits::WRITE_STALL).await.unwrap_err();
     assert!(matches!(error, ConnectionError::Stalled), "{error}");
     assert_eq!(start.elapsed(), limits::WRITE_STALL);
     assert_eq!(sender.send(data(0, 1)).await, Err(Closed));
@@ -154,7 +154,7 @@ async fn a_peer_that_reads_slowly_is_not_given_up() {
             }
         }
     };
-    let (written, read) = tokio::join!(writer.run(near), read);
+    let (written, read) = tokio::join!(writer.run(near, limits::WRITE_STALL), read);
     written.unwrap();
     assert_eq!(read, 120);
 }
@@ -170,7 +170,7 @@ async fn a_quiet_connection_is_not_given_up() {
             sender.send(data(offset, 1)).await.unwrap();
         }
     };
-    let (written, read, ()) = tokio::join!(writer.run(near), read_all(far), talk);
+    let (written, read, ()) = tokio::join!(writer.run(near, limits::WRITE_STALL), read_all(far), talk);
     written.unwrap();
     assert_eq!(read.len(), 3);
 }
@@ -181,7 +181,7 @@ async fn a_peer_that_is_gone_ends_the_writer() {
     let (sender, writer) = packet_queue();
     drop(far);
     sender.send(data(0, 1)).await.unwrap();
-    let error = writer.run(near).await.unwrap_err();
+    let error = writer.run(near, limits::WRITE_STALL).await.unwrap_err();
     assert!(matches!(error, ConnectionError::Io(_)), "{error}");
     sender.closed().await;
 }
@@ -194,7 +194,7 @@ async fn a_message_over_its_limit_is_an_error_and_writes_nothing() {
     let message = ClientMessage::Start { id: "long".parse().unwrap(), spec };
     sender.send(Packet::Message { job: JobNumber(1), message }).await.unwrap();
     drop(sender);
-    let error = writer.run(near).await.unwrap_err();
+    let error = writer.run(near, limits::WRITE_STALL).await.unwrap_err();
     assert!(matches!(error, ConnectionError::Unsendable(_)), "{error}");
     assert_eq!(read_all(far).await, []);
 }

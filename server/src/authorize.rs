@@ -1,8 +1,9 @@
 //! Who may do what. The one place that every connection passes.
 
-use common::greeting::{Close, CloseCode, Hello, Method};
 use std::fmt;
 use std::net::SocketAddr;
+
+use common::greeting::{Close, CloseCode, Hello, Method};
 
 use crate::process::Account;
 

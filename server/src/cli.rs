@@ -155,8 +155,8 @@ fn exit(result: Result<(), StartError>) -> ExitCode {
             EX_CONFIG,
             "; it would let anyone who reaches it run commands, so use 127.0.0.1, [::1] or unix:/path".into(),
         ),
-        StartError::NotPrivate { directory, .. } => {
-            (EX_CONFIG, format!("; run: chmod 700 {}, or use a directory of its own", directory.display()))
+        StartError::NotPrivate { .. } => {
+            (EX_CONFIG, "; give the socket a directory of its own, with mode 0700".to_owned())
         }
         StartError::NoSocketPlace => (EX_CONFIG, "; set one of them, or pass --listen".into()),
         StartError::InUse { .. } => {

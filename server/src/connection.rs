@@ -18,7 +18,7 @@ use tokio::time;
 use tracing::{debug, info, warn};
 
 use crate::authorize::{Peer, authorize};
-use crate::server::Service;
+use crate::service::Service;
 use jobs::Jobs;
 
 /// Name and version that WELCOME carries.
@@ -29,33 +29,31 @@ type Sender = PacketSender<ServerMessage>;
 
 /// Serves one connection until it ends, and its jobs until they do.
 pub(crate) async fn serve(service: Arc<Service>, transport: Transport, peer: Peer) {
+    let stall = transport.write_stall();
     let (read, write) = transport.split();
     let (sender, queue) = packet_queue();
-    let writer = tokio::spawn(queue.run(write));
+    let writer = tokio::spawn(queue.run(write, stall));
     let mut reader = Reader::new(read);
-    if let Err(error) = converse(&service, peer, &mut reader, &sender).await {
-        part(&error, &sender);
-    }
+    converse(&service, peer, &mut reader, &sender).await;
     drop(sender);
     finish_writing(writer).await;
 }
 
-async fn converse(
-    service: &Arc<Service>,
-    peer: Peer,
-    reader: &mut Reader,
-    sender: &Sender,
-) -> Result<(), ConnectionError> {
-    let greeting = time::timeout(limits::GREETING_TIMEOUT, greet(service, peer, reader, sender));
-    if !greeting.await.map_err(|_| ConnectionError::GreetingTimeout)?? {
-        return Ok(());
+/// Greets, and serves whoever may go on.
+async fn converse(service: &Arc<Service>, peer: Peer, reader: &mut Reader, sender: &Sender) {
+    let greeting = time::timeout(limits::GREETING_TIMEOUT, greet(service, peer, reader, sender)).await;
+    match greeting.unwrap_or(Err(ConnectionError::GreetingTimeout)) {
+        Ok(true) => info!("connected"),
+        Ok(false) => return,
+        Err(error) => return send_close(&error, sender),
     }
-    info!("connected");
     let mut jobs = Jobs::new(Arc::clone(service), sender.clone());
-    let result = route(service, reader, sender, &mut jobs).await;
+    if let Err(error) = route(service, reader, sender, &mut jobs).await {
+        // Before the jobs are ended, so that a client takes their ends for what they are: a consequence.
+        send_close(&error, sender);
+    }
     jobs.abandon().await;
     debug!("disconnected");
-    result
 }
 
 /// Whether the client may go on. Nothing behind HELLO is looked at before.
@@ -136,7 +134,7 @@ async fn route(
 }
 
 /// Says goodbye to a client that broke the rules, and writes down why.
-fn part(error: &ConnectionError, sender: &Sender) {
+fn send_close(error: &ConnectionError, sender: &Sender) {
     let code = match error {
         ConnectionError::GreetingTimeout => CloseCode::TimedOut,
         error if error.is_violation() => CloseCode::Violation,

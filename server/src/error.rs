@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use common::endpoint::Endpoint;
+use common::reason::system_reason;
 use thiserror::Error;
 
 /// A failure before the first connection.
@@ -33,7 +34,7 @@ pub enum StartError {
         endpoint: Endpoint,
     },
     /// The address cannot be had for another reason.
-    #[error("cannot listen on {endpoint}: {source}")]
+    #[error("cannot listen on {endpoint}: {}", system_reason(source))]
     Listen {
         /// The address.
         endpoint: Endpoint,
@@ -41,9 +42,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The descriptor handed over is no connection.
-    #[error("stdin is not a connection: {0}")]
+    #[error("stdin is not a connection: {}", system_reason(.0))]
     NoConnection(io::Error),
     /// The system refused something else.
-    #[error(transparent)]
+    #[error("{}", system_reason(.0))]
     Io(#[from] io::Error),
 }

@@ -1,35 +1,25 @@
 //! One job on the server: its rules, the task that keeps them, and its streams.
 //!
-//! [`rules`] decides and does nothing; [`task`] does and decides nothing; [`input`] and [`output`] move bytes between
+//! [`commands`] is what a client asks of it; [`rules`] decides and does nothing; [`task`] does and decides nothing; [`input`] and [`output`] move bytes between
 //! the process's pipes and the connection; [`registry`] counts what runs and remembers what was started.
 
+mod commands;
 mod input;
 mod output;
 mod registry;
 mod rules;
 mod task;
 
+use std::sync::Arc;
+
 use common::frame::JobNumber;
-use common::job::{JobId, Signal};
+use common::job::JobId;
 use common::stream::{Inbound, Outbound};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use commands::{Commands, JobCommand};
 pub(crate) use registry::{Registration, Registry};
 pub(crate) use task::run;
-
-/// Signals and cancellations that may wait for a job; a client that sends more before they are delivered is
-/// flooding.
-const COMMANDS: usize = 64;
-
-/// What a client asks of a job that runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JobCommand {
-    /// Send this to its process group.
-    Signal(Signal),
-    /// End it and its tree.
-    Cancel,
-}
 
 /// The connection's side of a job.
 #[derive(Debug, Clone)]
@@ -37,7 +27,7 @@ pub(crate) struct JobHandle {
     pub(crate) stdin: Inbound,
     pub(crate) stdout: Outbound,
     pub(crate) stderr: Outbound,
-    pub(crate) commands: mpsc::Sender<JobCommand>,
+    pub(crate) commands: Arc<Commands>,
 }
 
 /// The task's side of a job.
@@ -48,7 +38,7 @@ pub(crate) struct JobContext {
     pub(crate) stdin: Inbound,
     pub(crate) stdout: Outbound,
     pub(crate) stderr: Outbound,
-    pub(crate) commands: mpsc::Receiver<JobCommand>,
+    pub(crate) commands: Arc<Commands>,
     /// The client is gone.
     pub(crate) gone: CancellationToken,
     /// The server is stopping.
@@ -64,13 +54,13 @@ impl JobContext {
         gone: CancellationToken,
         stopping: CancellationToken,
     ) -> (JobHandle, Self) {
-        let (sender, commands) = mpsc::channel(COMMANDS);
+        let commands = Arc::<Commands>::default();
         let (stdout, stderr) = (Outbound::default(), Outbound::default());
         let handle = JobHandle {
             stdin: stdin.clone(),
             stdout: stdout.clone(),
             stderr: stderr.clone(),
-            commands: sender,
+            commands: Arc::clone(&commands),
         };
         (handle, Self { number, id, stdin, stdout, stderr, commands, gone, stopping })
     }

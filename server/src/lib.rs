@@ -4,6 +4,7 @@
 //!
 //! - [`cli`]: arguments, signals, exit codes; the only place that prints
 //! - [`Config`] and [`Server`]: what to listen on; the accept loop, with its limits and its end
+//! - `service`: what the connections share
 //! - `connection`: one client: greeting, authorisation, the packets of its jobs
 //! - `job`: the rules of one job, and the task that keeps them
 //! - `process`: the operating system: spawning, waiting, signals, pipes
@@ -18,6 +19,7 @@ mod listener;
 mod logging;
 mod process;
 mod server;
+mod service;
 
 pub use config::Config;
 pub use error::StartError;

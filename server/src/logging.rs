@@ -42,6 +42,9 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let lines = fmt::Subscriber::builder().with_max_level(level).with_writer(io::stderr).with_target(false);
+    // A log that cannot be written (a full disk, a reader that is gone) must not take the server with it: the
+    // library would complain about it on the same stderr, and panic when that fails.
+    let lines = lines.log_internal_errors(false);
     let started = match format {
         LogFormat::Text => tracing::subscriber::set_global_default(lines.with_ansi(false).finish()),
         LogFormat::Json => tracing::subscriber::set_global_default(lines.json().finish()),

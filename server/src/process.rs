@@ -86,8 +86,9 @@ impl Process {
         if let Some(code) = status.exit_status() {
             return Ok(Some(Outcome::Exited(code as u8)));
         }
-        let signal = status.terminating_signal().map_or(Ok(Signal::KILL), Signal::from_number);
-        let signal = signal.map_err(io::Error::other)?;
+        let signal =
+            status.terminating_signal().ok_or_else(|| io::Error::other("neither a code nor a signal"))?;
+        let signal = Signal::from_number(signal).map_err(io::Error::other)?;
         Ok(Some(Outcome::Signaled { signal, core_dumped: status.dumped() }))
     }
 }

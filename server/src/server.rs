@@ -5,12 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::endpoint::Endpoint;
-use common::limits;
-use common::stream::Budget;
 use common::transport::Transport;
 use tokio::sync::Semaphore;
 use tokio::time;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -18,35 +15,22 @@ use crate::authorize::Peer;
 use crate::config::Config;
 use crate::connection;
 use crate::error::StartError;
-use crate::job::Registry;
 use crate::listener::Listener;
-use crate::process::{Account, ProcessTable};
+use crate::service::Service;
 
 /// Connections served at a time; the next ones wait in the listen queue.
 const CONNECTIONS: usize = 1024;
 
-/// What the windows of all connections may hold together, beyond each stream's initial one.
-const WINDOWS: u64 = 512 * 1024 * 1024;
-
 /// Pause after a failed accept: without it, a server that has run out of descriptors would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections may take to end once the server stops; jobs need 8 s at most.
+/// How long connections may take to end once the server stops. Jobs need 8 s, unless the kernel does not let go of a
+/// killed process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
-
-/// What every connection needs.
-#[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) account: Account,
-    pub(crate) process_table: ProcessTable,
-    pub(crate) registry: Registry,
-    pub(crate) budget: Budget,
-    pub(crate) stopping: CancellationToken,
-}
 
 /// A server with its listeners bound.
 ///
-/// [`Server::run`] returns only when every task it has started has ended.
+/// [`Server::run`] returns when every task that it has started has ended, or has been given up after 9.5 s.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
@@ -112,23 +96,6 @@ pub(crate) async fn serve_one(transport: Transport, peer: Peer, stop: impl Futur
     }
     if time::timeout(STOP_TIMEOUT, serving).await.is_err() {
         warn!("the connection did not end in time");
-    }
-}
-
-impl Service {
-    fn new() -> Self {
-        Self {
-            account: Account::current(std::env::var_os("LANG")),
-            process_table: ProcessTable::default(),
-            registry: Registry::default(),
-            budget: Budget::new(WINDOWS),
-            stopping: CancellationToken::new(),
-        }
-    }
-
-    /// The share of one connection.
-    pub(crate) fn connection_budget(&self) -> Budget {
-        self.budget.child(limits::CONNECTION_WINDOW)
     }
 }
 

@@ -61,6 +61,16 @@ impl Mark {
         wait_until(&what, DEADLINE, || self.processes().len() == count);
     }
 
+    /// Waits until a process of the job has become this program. Before, it may be a shell that is just starting the
+    /// program and keeps a signal to itself.
+    #[track_caller]
+    pub fn wait_for_program(&self, name: &str) {
+        let runs = |process: &u32| {
+            fs::read_to_string(format!("/proc/{process}/comm")).is_ok_and(|found| found.trim_end() == name)
+        };
+        wait_until(&format!("{name} runs"), DEADLINE, || self.processes().iter().any(runs));
+    }
+
     /// Waits until no process carries the mark any more.
     #[track_caller]
     pub fn wait_until_gone(&self) {

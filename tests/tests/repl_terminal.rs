@@ -114,7 +114,7 @@ fn ctrl_c_ends_the_command_and_not_the_session() {
     terminal.wait_for_prompt("/tmp");
     terminal.line("echo go; sleep 100");
     terminal.wait_for("\ngo\n");
-    wait_until("the command runs", DEADLINE, || !mark.processes().is_empty());
+    mark.wait_for_program("sleep");
     terminal.keys(&["C-c"]);
     mark.wait_until_gone();
     terminal.wait_for_prompt("/tmp");

@@ -90,8 +90,9 @@ fn a_command_that_does_not_catch_the_signal_dies_of_it() {
     let server = TestServer::start();
     let mark = Mark::new();
     let mut client =
-        Running::start(server.client().arg("run").args(mark.option()).arg("echo ready; sleep 1000"));
+        Running::start(server.client().arg("run").args(mark.option()).arg("echo ready; exec sleep 1000"));
     client.wait_for_stdout("ready\n");
+    mark.wait_for_program("sleep");
     client.signal(Signal::INT);
     assert_eq!(client.finish().complains("client", 130), "killed by SIGINT");
     mark.wait_until_gone();

@@ -75,6 +75,8 @@ fn spawn(program: &str, connection: TcpStream) -> io::Result<Child> {
         .arg("embedded-server")
         .stdin(OwnedFd::from(connection))
         .stdout(Stdio::null())
+        // It may outlive this program, and whoever reads our stderr must not have to wait for it.
+        .stderr(Stdio::null())
         .process_group(0)
         .spawn()
 }

@@ -9,7 +9,9 @@ use common::job::JobId;
 use thiserror::Error;
 
 use super::environment::AssignmentError;
-use super::report::{explain, io_reason, what_failed};
+use common::reason::system_reason;
+
+use super::report::{explain, what_failed};
 use crate::Job;
 use crate::error::Error;
 
@@ -33,7 +35,7 @@ pub(crate) enum Failure {
     )]
     NoLocalPlace,
     /// The connection was lost while a job ran on it.
-    #[error("{}; the outcome of job {id} is lost: it {}; the server ends it", what_failed(error), if *started { "had started" } else { "may have run" })]
+    #[error("{}; the outcome of job {id} is lost: it {}; the server ends it if it still can", what_failed(error), if *started { "had started" } else { "may have run" })]
     Lost {
         /// The job.
         id: JobId,
@@ -44,14 +46,14 @@ pub(crate) enum Failure {
     },
     /// The private server could not be started.
     #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "for the other build"))]
-    #[error("cannot start a private server: {}", io_reason(.0))]
+    #[error("cannot start a private server: {}", system_reason(.0))]
     Embedded(io::Error),
     /// This program was built without the server.
     #[cfg_attr(feature = "embedded", expect(dead_code, reason = "for the other build"))]
     #[error("this build has no private server in it: name a server with -H")]
     NoEmbedded,
     /// A file of variables cannot be read.
-    #[error("cannot read the variables in {}: {}", .0.display(), io_reason(.1))]
+    #[error("cannot read the variables in {}: {}", .0.display(), system_reason(.1))]
     EnvFile(PathBuf, io::Error),
     /// A line in a file of variables is none.
     #[error("{}:{line}: {error}", path.display())]
@@ -64,13 +66,13 @@ pub(crate) enum Failure {
         error: AssignmentError,
     },
     /// The file for `--stdin` cannot be opened.
-    #[error("cannot open {} for stdin: {}", .0.display(), io_reason(.1))]
+    #[error("cannot open {} for stdin: {}", .0.display(), system_reason(.1))]
     StdinFile(PathBuf, io::Error),
     /// Our stdin cannot be read; to end the command's as if it were whole would be a lie.
-    #[error("cannot read stdin: {}; the job is being ended", io_reason(.0))]
+    #[error("cannot read stdin: {}; the job is being ended", system_reason(.0))]
     Input(io::Error),
     /// Our stdout or stderr cannot be written.
-    #[error("cannot write to {stream}: {}; the job is being ended", io_reason(error))]
+    #[error("cannot write to {stream}: {}; the job is being ended", system_reason(error))]
     Output {
         /// Which.
         stream: &'static str,
@@ -78,7 +80,7 @@ pub(crate) enum Failure {
         error: io::Error,
     },
     /// A script for the REPL cannot be read.
-    #[error("cannot read {}: {}", .0.display(), io_reason(.1))]
+    #[error("cannot read {}: {}", .0.display(), system_reason(.1))]
     Script(PathBuf, io::Error),
     /// The REPL could not make its place on the server.
     #[error("cannot keep state on the server: {0}")]
@@ -87,10 +89,10 @@ pub(crate) enum Failure {
     #[error("the server is stopping: start it again, or name another one with -H")]
     ServerStopping,
     /// The terminal cannot be used.
-    #[error("cannot use the terminal: {}", io_reason(.0))]
+    #[error("cannot use the terminal: {}", system_reason(.0))]
     Terminal(io::Error),
     /// The system refuses what every program needs: an event queue, a thread, a signal handler.
-    #[error("the system refuses {what}: {}", io_reason(error))]
+    #[error("the system refuses {what}: {}", system_reason(error))]
     System {
         /// What it refuses.
         what: &'static str,

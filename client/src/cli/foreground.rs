@@ -2,21 +2,24 @@
 //!
 //! Passes signals on and waits for everything that has to be over. Does not print and does not decide on exit codes.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use common::job::Signal;
-use tokio::time;
+use tokio::time::{self, error::Elapsed};
 
 use super::failure::Failure;
 use super::output::Relayed;
 use super::signals::Signals;
 use crate::error::Error;
-use crate::{Finished, Job};
+use crate::{Client, Finished, Job};
 
 /// A second Ctrl-C within this time leaves at once.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(1);
+
+/// How long a server may take to show a sign of life once a signal was passed on that would have ended us.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How long a signal may take to find room on the way to the server. Connections have plenty, unless they are stuck.
 const PASS_ON: Duration = Duration::from_millis(500);
@@ -42,12 +45,15 @@ pub(crate) enum Ending {
         /// What came.
         signal: Signal,
     },
+    /// The server does not answer, and a signal came that would have ended a program which does not pass it on.
+    Unanswered(Signal),
     /// One of our own streams failed.
     Broken(Failure),
 }
 
 /// Stays with `job` while `output` writes what it writes and `input` sends what it reads.
 pub(crate) async fn attend(
+    client: &Client,
     job: &Job,
     output: impl Future<Output = Result<Relayed, Failure>>,
     input: impl Future<Output = Result<(), Failure>>,
@@ -55,6 +61,7 @@ pub(crate) async fn attend(
 ) -> Ending {
     let (mut output, mut input) = (pin!(output), pin!(input));
     let mut end = pin!(job.wait());
+    let mut doubt = None;
     let (mut relayed, mut input_open, mut result, mut interrupts) = (None, true, None, Interrupts::default());
     loop {
         tokio::select! {
@@ -76,6 +83,15 @@ pub(crate) async fn attend(
                 }
                 // A lost connection shows in the job's end, and one that takes nothing must not take away Ctrl-C.
                 time::timeout(PASS_ON, job.signal(signal)).await.ok();
+                if ends_us(signal) && doubt.is_none() {
+                    doubt = Some((signal, Box::pin(time::timeout(ANSWER, client.ping()))));
+                }
+            }
+            answered = answer(&mut doubt), if doubt.is_some() => {
+                // A lost connection shows in the job's end, too.
+                if let (false, Some((signal, _))) = (answered, doubt.take()) {
+                    return Ending::Unanswered(signal);
+                }
             }
         }
         if let (Some(relayed), true) = (relayed, result.is_some())
@@ -83,6 +99,14 @@ pub(crate) async fn attend(
         {
             return Ending::Over { result, relayed, signal: interrupts.last };
         }
+    }
+}
+
+/// Waits for the sign of life that is asked for, if one is; whether it came in time.
+async fn answer<T>(doubt: &mut Option<(Signal, impl Future<Output = Result<T, Elapsed>> + Unpin)>) -> bool {
+    match doubt {
+        Some((_, sign)) => sign.await.is_ok(),
+        None => pending().await,
     }
 }
 

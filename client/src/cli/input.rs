@@ -3,7 +3,7 @@
 //!
 //! | stdin is | how it is read | what is consumed here |
 //! |---|---|---|
-//! | closed, `/dev/null`, a terminal in the background | not at all | nothing |
+//! | closed, `/dev/null`, a directory, a terminal in the background | not at all | nothing |
 //! | a file with an offset | `pread`, then one `lseek` | exactly what the command consumed |
 //! | a pipe | `tee`, until the command reads and the pipe is full | the same; once it is full, all of it |
 //! | anything else: a terminal, a socket, a device | `read` when there is something | what was read |
@@ -19,6 +19,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use rustix::fs::{FileType, OFlags, Stat};
+use rustix::io::Errno;
 use rustix::termios::isatty;
 
 use self::device::Device;
@@ -45,10 +46,16 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    /// This program's own stdin. One that cannot be looked at counts as closed.
-    pub(crate) fn own() -> Self {
-        let stdin = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3);
-        stdin.map_err(io::Error::from).and_then(Self::classify).unwrap_or(Self::Nothing)
+    /// This program's own stdin.
+    ///
+    /// # Errors
+    /// [`Failure::Input`]: a command must not take what we cannot read for nothing.
+    pub(crate) fn own() -> Result<Self, Failure> {
+        match rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3) {
+            Err(Errno::BADF) => Ok(Self::Nothing),
+            Err(error) => Err(Failure::Input(error.into())),
+            Ok(stdin) => Self::classify(stdin).map_err(Failure::Input),
+        }
     }
 
     /// The file at `path`.
@@ -68,6 +75,8 @@ impl Input {
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile | FileType::BlockDevice => SeekableFile::new(descriptor).map(Self::File),
             FileType::Fifo => Pipe::new(descriptor).map(Self::Pipe),
+            // Whoever reads a directory gets an error, and most who are given one do not read.
+            FileType::Directory => Ok(Self::Nothing),
             FileType::CharacterDevice if is_null(&stat) || is_out_of_reach(&descriptor) => Ok(Self::Nothing),
             _ => Device::new(descriptor).map(Self::Device),
         }

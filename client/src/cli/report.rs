@@ -11,6 +11,7 @@ use common::connection::ConnectionError;
 use common::endpoint::Endpoint;
 use common::greeting::CloseCode;
 use common::job::{Outcome, SpecError, StartFailure};
+use common::reason::system_reason;
 
 use super::escape::escape;
 use crate::error::Error;
@@ -76,8 +77,10 @@ pub(crate) fn explain(error: &Error) -> String {
 /// What failed, and why.
 pub(crate) fn what_failed(error: &Error) -> String {
     match error {
-        Error::Resolve { host, source } => format!("cannot resolve {host}: {}", io_reason(source)),
-        Error::Connect { endpoint, source } => format!("cannot connect to {endpoint}: {}", io_reason(source)),
+        Error::Resolve { host, source } => format!("cannot resolve {host}: {}", system_reason(source)),
+        Error::Connect { endpoint, source } => {
+            format!("cannot connect to {endpoint}: {}", system_reason(source))
+        }
         Error::NotTelex { endpoint, said } => {
             format!("{endpoint} does not speak telex: it {}", what_was_said(said))
         }
@@ -111,7 +114,7 @@ fn advice(error: &Error) -> Option<&'static str> {
 fn connection_failure(error: &ConnectionError) -> String {
     match error {
         ConnectionError::ClosedByPeer { code, text } => format!("{}: {text}", close_meaning(*code)),
-        ConnectionError::Io(error) => format!("the connection failed: {}", io_reason(error)),
+        ConnectionError::Io(error) => format!("the connection failed: {}", system_reason(error)),
         ConnectionError::Truncated | ConnectionError::Stalled => format!("the connection failed: {error}"),
         ConnectionError::GreetingTimeout => format!("the server does not answer: {error}"),
         ConnectionError::Unsendable(error) => error.to_string(),
@@ -209,19 +212,6 @@ fn start_failure(failure: &StartFailure) -> String {
     }
 }
 
-/// The system's text for an error, without its number and in lower case.
-pub(crate) fn io_reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
-    let text = match text.rsplit_once(" (os error ") {
-        Some((reason, _)) => reason,
-        None => text,
-    };
-    let mut chars = text.chars();
-    let first = chars.next().map(|first| first.to_ascii_lowercase());
-    first.into_iter().chain(chars).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -241,16 +231,6 @@ mod tests {
         assert_eq!(not_telex(b"\x15\x03\x03\x00\x02"), says("answered like a TLS server"));
         assert_eq!(not_telex(b""), says("closed the connection without a word"));
         assert_eq!(not_telex(b"hi\x1b\n"), says("answered \"hi\\x1b\\n\""));
-    }
-
-    #[test]
-    fn the_systems_texts_lose_their_numbers() {
-        let text = |kind: i32| io_reason(&io::Error::from_raw_os_error(kind));
-        assert_eq!(text(111), "connection refused");
-        assert_eq!(text(2), "no such file or directory");
-        assert_eq!(io_reason(&io::Error::from(io::ErrorKind::TimedOut)), "timed out");
-        let lookup = io::Error::other("failed to lookup address information: Name or service not known");
-        assert_eq!(io_reason(&lookup), "name or service not known");
     }
 
     #[test]

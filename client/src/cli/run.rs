@@ -70,7 +70,9 @@ impl Call {
         let streams = Streams::take(&mut self.job);
         let stdin = self.job.stdin.take();
         let output = relay(&self.job, narrator.as_ref(), streams);
-        let ending = attend(&self.job, output, self.input.feed(stdin), &mut self.signals).await;
+        let ending =
+            attend(&self.connection.client, &self.job, output, self.input.feed(stdin), &mut self.signals)
+                .await;
         match ending {
             Ending::Over { result: Ok(finished), relayed, signal } => {
                 if signal == Some(Signal::INT) && report::outcome(&finished.outcome, None, false).is_some() {
@@ -87,6 +89,14 @@ impl Call {
                 ));
                 self.abandon(narrator).await;
                 exit_code::INTERRUPTED
+            }
+            Ending::Unanswered(signal) => {
+                reporter.say(format_args!(
+                    "the server does not answer: leaving job {}, which it ends if it still can",
+                    self.job.id()
+                ));
+                self.abandon(narrator).await;
+                exit_code::of_signal(signal)
             }
             Ending::CutShort { result, signal } => {
                 if let Ok(finished) = result {

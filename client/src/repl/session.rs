@@ -58,6 +58,11 @@ impl<'a> Session<'a> {
         command
     }
 
+    /// The connection that it lives on.
+    pub(crate) fn client(&self) -> &'a Client {
+        self.client
+    }
+
     /// Takes note of how the last line ended, for the next one's `$?`.
     pub(crate) fn set_status(&mut self, status: u8) {
         self.status = status;

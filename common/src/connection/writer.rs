@@ -3,6 +3,8 @@
 //! Two bounded queues: *ordered* for what belongs to a job's streams, in order, and *control* for what may
 //! overtake it (acknowledgements, signals, pongs). One task writes; everyone else holds a [`PacketSender`].
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -105,17 +107,22 @@ pub fn packet_queue<M: Message>() -> (PacketSender<M>, PacketWriter<M>) {
 }
 
 impl<M: Message> PacketWriter<M> {
-    /// Writes what is queued until every sender is gone, then ends this side of the stream.
+    /// Writes what is queued until every sender is gone or a CLOSE is written, then ends this side of the stream.
+    /// `stall` is how long the peer may take nothing.
     ///
     /// # Errors
-    /// [`ConnectionError`] for I/O, or for a peer that takes nothing for [`limits::WRITE_STALL`].
-    pub async fn run<W: AsyncWrite + Unpin>(mut self, mut sink: W) -> Result<(), ConnectionError> {
+    /// [`ConnectionError`] for I/O, or for a peer that takes nothing for `stall`.
+    pub async fn run<W: AsyncWrite + Unpin>(
+        mut self,
+        mut sink: W,
+        stall: Duration,
+    ) -> Result<(), ConnectionError> {
         let mut batch = Gather::default();
-        while let Some(packet) = self.next().await {
-            push(&mut batch, packet)?;
-            self.drain_ready(&mut batch)?;
+        let mut closed = false;
+        while !closed && let Some(packet) = self.next().await {
+            closed = push(&mut batch, packet)? || self.drain_ready(&mut batch)?;
             while !batch.is_empty() {
-                let written = time::timeout(limits::WRITE_STALL, sink.write_buf(&mut batch))
+                let written = time::timeout(stall, sink.write_buf(&mut batch))
                     .await
                     .map_err(|_| ConnectionError::Stalled)??;
                 if written == 0 {
@@ -137,12 +144,15 @@ impl<M: Message> PacketWriter<M> {
         }
     }
 
-    fn drain_ready(&mut self, batch: &mut Gather) -> Result<(), ConnectionError> {
+    /// Whether a CLOSE was among what was ready; nothing is taken behind it.
+    fn drain_ready(&mut self, batch: &mut Gather) -> Result<bool, ConnectionError> {
         while batch.len() < BATCH_BYTES {
             let Ok(packet) = self.control.try_recv().or_else(|_| self.ordered.try_recv()) else { break };
-            push(batch, packet)?;
+            if push(batch, packet)? {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -152,11 +162,13 @@ fn unsent<M>(error: TrySendError<Packet<M>>) -> Packet<M> {
     }
 }
 
-fn push<M: Message>(batch: &mut Gather, packet: Packet<M>) -> Result<(), ConnectionError> {
+/// Whether it was a CLOSE, the last of a connection.
+fn push<M: Message>(batch: &mut Gather, packet: Packet<M>) -> Result<bool, ConnectionError> {
+    let closes = matches!(packet, Packet::Close(_));
     let (header, payload) = packet.into_parts().map_err(ConnectionError::Unsendable)?;
     batch.copy(&header.encode());
     batch.append(payload);
-    Ok(())
+    Ok(closes)
 }
 
 /// The bytes of one packet, for those who write it themselves.

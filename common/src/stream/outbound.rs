@@ -36,6 +36,12 @@ impl Outbound {
         .await
     }
 
+    /// Whether nothing may be sent for now, because the receiver has not taken what was sent.
+    pub fn is_blocked(&self) -> bool {
+        let state = self.lock();
+        state.credit() == 0 && !state.is_stopped()
+    }
+
     /// Waits until the receiver wants no more.
     pub async fn stopped(&self) -> Stopped {
         self.wait_for(|state| state.is_stopped().then_some(Stopped)).await

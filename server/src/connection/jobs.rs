@@ -10,13 +10,12 @@ use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
 use common::stream::{Budget, Inbound, Outbound};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
-use crate::server::Service;
+use crate::service::Service;
 
 /// Jobs that run, by their number; their tasks take themselves out.
 type Table = Arc<Mutex<HashMap<JobNumber, JobHandle>>>;
@@ -151,10 +150,9 @@ impl Jobs {
     }
 
     fn command(&self, number: JobNumber, command: JobCommand) -> Result<(), ConnectionError> {
-        self.with(number, |handle| match handle.commands.try_send(command) {
-            Err(TrySendError::Full(_)) => Err(ConnectionError::Violation("a flood of signals")),
-            // A job that takes no more commands is about to be over.
-            Ok(()) | Err(TrySendError::Closed(_)) => Ok(()),
+        self.with(number, |handle| {
+            handle.commands.push(command);
+            Ok(())
         })
     }
 

@@ -15,7 +15,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::net::unix::pipe;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+
+use super::rules::DRAIN;
 
 /// First read; most commands say little, and a thousand quiet ones must cost little.
 const SMALL_READ: usize = 8 * 1024;
@@ -34,6 +37,15 @@ pub(super) struct Output {
     pub(super) gone: CancellationToken,
     /// Nobody waits for the end any more: send what is in the pipe, and end.
     pub(super) stop_reading: CancellationToken,
+}
+
+/// How long the end of the stream is waited for.
+#[derive(Debug, Default)]
+struct Patience {
+    /// When the client last took something after it had let the window close.
+    blocked_until: Option<Instant>,
+    /// How much may still be read, once nobody waits for the end any more.
+    left: Option<usize>,
 }
 
 /// How reading went on after a wait.
@@ -72,9 +84,9 @@ impl Output {
 
     async fn copy(&self, pipe: pipe::Receiver) -> io::Result<bool> {
         let mut read_size = SMALL_READ;
-        let mut left = None;
+        let mut patience = Patience::default();
         loop {
-            match self.wait(&pipe, &mut left).await? {
+            match self.wait(&pipe, &mut patience).await? {
                 Next::Read(most) => {
                     let Ok(room) = self.sender.reserve().await else {
                         // The writer ends a moment before the connection does.
@@ -85,7 +97,7 @@ impl Output {
                     match pipe.try_read_buf(&mut (&mut bytes).limit(read_size.min(most))) {
                         Ok(0) => return Ok(false),
                         Ok(read) => {
-                            left = left.map(|left: usize| left.saturating_sub(read));
+                            patience.left = patience.left.map(|left| left.saturating_sub(read));
                             read_size = next_size(read_size, read, &pipe);
                             // The credit only grows while we hold it.
                             let Some(offset) = self.outbound.send(read) else { return Ok(false) };
@@ -97,34 +109,53 @@ impl Output {
                         Err(error) => return Err(error),
                     }
                 }
-                Next::End => return is_open(&pipe),
+                Next::End if has_writers(&pipe)? => return Ok(true),
+                // Nothing can be added any more, so what is there is the rest.
+                Next::End => match unread(&pipe)? {
+                    0 => return Ok(false),
+                    rest => patience.left = Some(rest),
+                },
                 Next::Stopped => return Ok(false),
                 Next::Gone => return self.discard(&pipe).await.map(|()| false),
             }
         }
     }
 
-    /// Waits until there is something to read and leave to send it. `left` is how much may still be read once
-    /// nobody waits for the end.
-    async fn wait(&self, pipe: &pipe::Receiver, left: &mut Option<usize>) -> io::Result<Next> {
+    /// Waits until there is something to read and leave to send it.
+    async fn wait(&self, pipe: &pipe::Receiver, patience: &mut Patience) -> io::Result<Next> {
+        let blocked = self.outbound.is_blocked();
         let credit = tokio::select! {
             biased;
             () = self.gone.cancelled() => return Ok(Next::Gone),
             credit = self.outbound.credit() => credit,
         };
         let Ok(credit) = credit else { return Ok(Next::Stopped) };
-        if *left == Some(0) {
+        if blocked {
+            patience.blocked_until = Some(Instant::now());
+        }
+        if patience.left == Some(0) {
             return Ok(Next::End);
         }
         tokio::select! {
             biased;
-            () = self.stop_reading.cancelled(), if left.is_none() => *left = Some(unread(pipe)?),
+            () = self.give_up(patience.blocked_until), if patience.left.is_none() => {
+                patience.left = Some(unread(pipe)?);
+            }
             ready = pipe.readable() => ready?,
             _stopped = self.outbound.stopped() => return Ok(Next::Stopped),
             () = self.gone.cancelled() => return Ok(Next::Gone),
         }
-        let most = usize::try_from(credit).unwrap_or(usize::MAX).min(left.unwrap_or(usize::MAX));
+        let most = usize::try_from(credit).unwrap_or(usize::MAX).min(patience.left.unwrap_or(usize::MAX));
         Ok(if most == 0 { Next::End } else { Next::Read(most) })
+    }
+
+    /// Waits until nobody waits for the end of the stream any more. While the client did not take what was there, no
+    /// process could write, so it gets its time from then.
+    async fn give_up(&self, blocked_until: Option<Instant>) {
+        self.stop_reading.cancelled().await;
+        if let Some(unblocked) = blocked_until {
+            sleep_until(unblocked + DRAIN).await;
+        }
     }
 
     /// Keeps the pipe open and empty, so that a command that is being ended can still write while it cleans up.
@@ -145,7 +176,7 @@ impl Output {
 }
 
 /// Whether anybody can still write into the pipe.
-fn is_open(pipe: &pipe::Receiver) -> io::Result<bool> {
+fn has_writers(pipe: &pipe::Receiver) -> io::Result<bool> {
     let mut polled = [PollFd::new(pipe, PollFlags::IN)];
     poll(&mut polled, Some(&Timespec::default()))?;
     Ok(!polled.iter().any(|polled| polled.revents().contains(PollFlags::HUP)))

@@ -126,6 +126,8 @@ struct Ending {
     since: Instant,
     kill_after: Duration,
     sent: Rung,
+    /// When KILL was first sent.
+    killed_at: Option<Instant>,
     look_at: Instant,
 }
 
@@ -201,14 +203,7 @@ impl Rules {
                 Reading::Unlimited if overdue => self.end(Cause::TimedOut, now),
                 _ => Vec::new(),
             },
-            (State::Draining { reading, .. }, Event::Stop(cause)) => match (cause, *reading) {
-                (Cause::TimedOut | Cause::Cancelled, Reading::Unlimited) => self.end(cause, now),
-                (Cause::ClientGone | Cause::ServerStopping, Reading::Unlimited) => {
-                    *reading = Reading::Until(now + DRAIN);
-                    Vec::new()
-                }
-                _ => Vec::new(),
-            },
+            (State::Draining { reading: Reading::Unlimited, .. }, Event::Stop(cause)) => self.end(cause, now),
             _ => Vec::new(),
         }
     }
@@ -224,7 +219,14 @@ impl Rules {
 
     fn begin_ending(&mut self, outcome: Outcome, kill_after: Duration, now: Instant) -> Vec<Action> {
         let look_at = now + LOOK_EVERY;
-        self.state = State::Ending(Ending { outcome, since: now, kill_after, sent: Rung::Hup, look_at });
+        self.state = State::Ending(Ending {
+            outcome,
+            since: now,
+            kill_after,
+            sent: Rung::Hup,
+            killed_at: None,
+            look_at,
+        });
         // What is stopped cannot act on a signal until it goes on.
         vec![Action::SignalTree(Signal::HUP), Action::SignalTree(Signal::CONT)]
     }
@@ -233,13 +235,15 @@ impl Rules {
         let State::Ending(ending) = &mut self.state else { return Vec::new() };
         let elapsed = now - ending.since;
         ending.look_at = now + LOOK_EVERY;
-        if elapsed >= ending.kill_after + GONE_AFTER_KILL {
-            return self.ended(now);
+        // Counted from the signal itself: a server that was stopped meanwhile still owes it.
+        if ending.killed_at.is_some_and(|at| now >= at + GONE_AFTER_KILL) {
+            return self.give_up(now);
         }
         let mut actions = Vec::new();
         if elapsed >= ending.kill_after {
             // Again at every look: a process that forks may have been between two listings.
             ending.sent = Rung::Kill;
+            ending.killed_at.get_or_insert(now);
             actions.push(Action::SignalTree(Signal::KILL));
         } else if elapsed >= TERM_AFTER && ending.sent < Rung::Term {
             ending.sent = Rung::Term;
@@ -247,6 +251,16 @@ impl Rules {
         }
         actions.push(Action::LookAtTree);
         actions
+    }
+
+    /// What even KILL does not end is stuck in the kernel. Without the command's own exit nobody knows its outcome.
+    fn give_up(&mut self, now: Instant) -> Vec<Action> {
+        if let State::Ending(ending) = &mut self.state
+            && !self.exited
+        {
+            ending.outcome = Outcome::Lost(format!("{}, but the command does not end", ending.outcome));
+        }
+        self.ended(now)
     }
 
     fn ended(&mut self, now: Instant) -> Vec<Action> {

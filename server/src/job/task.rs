@@ -136,11 +136,12 @@ impl Supervisor<'_> {
                 fed = &mut feeding, if waiting.feeding => {
                     waiting.feeding = false;
                     if let Err(error) = fed {
-                        warn!(job = %self.context.id, %error, "stdin failed");
+                        // The command may have taken what was cut for the whole.
+                        self.failure = Some(error);
                     }
                     continue;
                 }
-                Some(command) = self.context.commands.recv() => match command {
+                command = self.context.commands.next() => match command {
                     JobCommand::Cancel => Event::Stop(Cause::Cancelled),
                     JobCommand::Signal(signal) => {
                         // The group may be gone already.
@@ -182,7 +183,7 @@ impl Supervisor<'_> {
                         let outcome = match self.failure.take() {
                             None => outcome,
                             Some(error) => {
-                                Outcome::Lost(format!("{outcome}, but its output was cut: {error}"))
+                                Outcome::Lost(format!("{outcome}, but a stream of it was cut: {error}"))
                             }
                         };
                         return Some((outcome, output_left_open));

@@ -1,12 +1,13 @@
 //! A Unix socket that only its owner can reach: in a directory of its own, closed to everyone else.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use common::endpoint::Endpoint;
-use rustix::fs::{FlockOperation, flock};
+use common::reason::system_reason;
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixStream};
 
@@ -31,7 +32,7 @@ impl UnixSocket {
         let listen_error = |source| StartError::Listen { endpoint: endpoint(), source };
         let directory = path.parent().unwrap_or(path);
         make_private(directory)?;
-        let lock = File::create(path.with_extension("lock")).map_err(listen_error)?;
+        let lock = open_lock(path).map_err(listen_error)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|_| StartError::InUse { endpoint: endpoint() })?;
         remove_stale(path).map_err(listen_error)?;
@@ -57,6 +58,14 @@ impl Drop for UnixSocket {
     }
 }
 
+/// A file beside the socket, whatever the socket is called; what may be in it is left alone.
+fn open_lock(path: &Path) -> io::Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).custom_flags(no_follow).open(name)
+}
+
 /// Removes the socket of a server that is gone, and nothing that is not a socket.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
@@ -73,8 +82,8 @@ fn make_private(directory: &Path) -> Result<(), StartError> {
         .recursive(true)
         .mode(0o700)
         .create(directory)
-        .map_err(|error| not_private(format!("cannot be made: {error}")))?;
-    let found = fs::symlink_metadata(directory).map_err(|error| not_private(error.to_string()))?;
+        .map_err(|error| not_private(format!("it cannot be made: {}", system_reason(&error))))?;
+    let found = fs::symlink_metadata(directory).map_err(|error| not_private(system_reason(&error)))?;
     if !found.is_dir() {
         return Err(not_private("it is not a directory".to_owned()));
     }

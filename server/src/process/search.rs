@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use common::job::StartFailure;
+use common::reason::system_reason;
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags, accessat, fstat, openat};
 use rustix::io::Errno;
 
@@ -45,7 +46,7 @@ pub(super) fn find(
 
 /// What the failure to execute `file` says about the command.
 pub(super) fn not_executable(file: &Path, error: Errno) -> StartFailure {
-    StartFailure::NotExecutable { program: shown(file.as_os_str()), reason: reason(error) }
+    StartFailure::NotExecutable { program: shown(file.as_os_str()), reason: system_reason(&error.into()) }
 }
 
 /// `text` as far as a message has room for it: all that is shown must fit a RESPONSE (`common::limits`).
@@ -56,12 +57,6 @@ pub(super) fn shown(text: &OsStr) -> String {
         text.push('…');
     }
     text
-}
-
-/// The system's words for `error`, without the number that Rust adds.
-pub(super) fn reason(error: Errno) -> String {
-    let text = std::io::Error::from(error).to_string();
-    text.split_once(" (os error").map_or_else(|| text.clone(), |(words, _)| words.to_owned())
 }
 
 fn not_found(program: &OsStr, path: &OsStr) -> StartFailure {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::job::{ByteString, Program, Spec, StartFailure};
+use common::reason::system_reason;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, open};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -139,13 +140,13 @@ fn open_directory(path: &Path) -> Result<OwnedFd, StartFailure> {
             Errno::MFILE | Errno::NFILE | Errno::NOMEM => exhausted(error.into()),
             error => StartFailure::Directory {
                 path: search::shown(path.as_os_str()),
-                reason: search::reason(error),
+                reason: system_reason(&error.into()),
             },
         })
 }
 
 fn exhausted(error: io::Error) -> StartFailure {
-    StartFailure::Exhausted(error.to_string())
+    StartFailure::Exhausted(system_reason(&error))
 }
 
 fn c_strings(strings: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, StartFailure> {

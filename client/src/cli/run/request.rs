@@ -28,7 +28,7 @@ pub(super) fn input(run: &RunOptions) -> Result<Input, Failure> {
     match &run.stdin {
         Some(path) => Input::open(path),
         None if run.no_stdin => Ok(Input::Nothing),
-        None => Ok(Input::own()),
+        None => Input::own(),
     }
 }
 

@@ -123,8 +123,8 @@ fn what_even_kill_does_not_end_is_given_up() {
     let mut story = Story::new(None, false);
     story.handle(Event::Stop(Cause::Cancelled));
     story.outputs_end();
-    let last = story.pass(KILL_AFTER + GONE_AFTER_KILL + LOOK_EVERY);
-    assert_eq!(last.last(), finish(Outcome::Cancelled).last());
+    let last = story.pass(KILL_AFTER + GONE_AFTER_KILL + 2 * LOOK_EVERY);
+    let Some(Action::Finish { outcome: Outcome::Lost(_), .. }) = last.last() else { panic!("{last:?}") };
 }
 
 #[test]
@@ -149,12 +149,22 @@ fn a_time_limit_also_ends_the_wait_for_all_output() {
 }
 
 #[test]
-fn a_command_that_has_exited_keeps_its_outcome_when_the_client_goes() {
-    let mut story = Story::new(None, true);
-    story.exit();
-    assert_eq!(story.handle(Event::Stop(Cause::ClientGone)), []);
-    assert_eq!(story.pass(DRAIN), [Action::StopReading]);
-    assert_eq!(story.outputs_end(), finish(EXIT));
+fn a_job_that_waits_for_all_output_is_not_over_when_its_command_is() {
+    for cause in [Cause::Cancelled, Cause::ClientGone, Cause::ServerStopping] {
+        let mut story = Story::new(None, true);
+        story.exit();
+        assert_eq!(story.handle(Event::Stop(cause)), hang_up());
+        story.handle(Event::TreeGone);
+        assert_eq!(story.outputs_end(), finish(Outcome::Cancelled));
+    }
+}
+
+#[test]
+fn a_server_that_slept_through_the_ladder_still_kills() {
+    let mut story = Story::new(None, false);
+    story.handle(Event::Stop(Cause::ClientGone));
+    story.now += Duration::from_secs(3600);
+    assert_eq!(signals(&story.handle(Event::Elapsed)), [Signal::KILL]);
 }
 
 #[test]
