@@ -41,7 +41,9 @@ pub(crate) async fn serve(service: Arc<Service>, transport: Transport, peer: Pee
 
 /// Greets, and serves whoever may go on.
 async fn converse(service: &Arc<Service>, peer: Peer, reader: &mut Reader, sender: &Sender) {
-    let greeting = time::timeout(limits::GREETING_TIMEOUT, greet(service, peer, reader, sender)).await;
+    let greeting = time::timeout(limits::GREETING_TIMEOUT, greet(service, peer, reader, sender));
+    // A silent peer must not keep a server from stopping.
+    let Some(greeting) = service.stopping.run_until_cancelled(greeting).await else { return };
     match greeting.unwrap_or(Err(ConnectionError::GreetingTimeout)) {
         Ok(true) => info!("connected"),
         Ok(false) => return,

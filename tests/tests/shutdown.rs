@@ -83,7 +83,8 @@ fn an_idle_client_and_a_silent_one_do_not_keep_it() {
     let before = Instant::now();
     assert_eq!(idle.hear(), Some(GOING_AWAY));
     assert_eq!(server.wait().code(), Some(0));
-    assert!(before.elapsed() < WITHIN, "it took {:?}", before.elapsed());
+    // Nothing has to be ended, so nothing is waited for.
+    assert!(before.elapsed() < WITHIN / 2, "it took {:?}", before.elapsed());
     drop(silent);
 }
 
