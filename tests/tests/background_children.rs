@@ -122,3 +122,11 @@ fn a_child_that_floods_the_output_does_not_hold_the_result_back() {
     let ran: Ran = client.finish().exits(4);
     assert!(ran.text().starts_with("y\ny\n"), "what was written until then has arrived");
 }
+
+#[test]
+fn a_reader_slower_than_the_wait_for_background_output_loses_nothing() {
+    let server = TestServer::start();
+    // The child cannot write on while nobody reads here, for longer than its output is waited for.
+    let script = "$CLIENT run --merge 'head -c 3500000 /dev/zero & exit 0' | (sleep 2.6; wc -c)";
+    assert_eq!(Ran::of(&mut server.script("/bin/sh", script)).succeeds().trim(), "3500000");
+}

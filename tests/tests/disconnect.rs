@@ -138,3 +138,15 @@ fn a_server_that_is_killed_is_told_from_a_command_that_ended() {
     let message = client.finish().complains("client", 125);
     assert!(message.contains("lost"), "{message}");
 }
+
+#[test]
+fn a_server_that_does_not_answer_does_not_keep_a_terminated_client() {
+    let server = TestServer::start();
+    let mut client = Running::start(server.client().args(["run", "echo ready; exec sleep 1000"]));
+    client.wait_for_stdout("ready\n");
+    server.signal(Signal::STOP);
+    client.signal(Signal::TERM);
+    let message = client.finish().complains("client", 143);
+    server.signal(Signal::CONT);
+    assert!(message.contains("does not answer"), "{message}");
+}

@@ -170,3 +170,24 @@ fn the_log_can_be_had_as_json() {
         assert!(serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line.is_object()), "{line}");
     }
 }
+
+#[test]
+fn a_log_that_cannot_be_written_does_not_stop_the_service() {
+    let mut server = TestServer::options().listen("127.0.0.1:0").after("exec 2>/dev/full").start();
+    server.run(["exit 3"]).exits(3);
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn files_beside_the_socket_keep_what_is_in_them() {
+    let sandbox = Sandbox::new();
+    sandbox.directory("private", 0o700);
+    let lock = sandbox.file("private/Cargo.lock", "data");
+    let socket = format!("unix:{}", sandbox.path("private/Cargo.sock").display());
+    let mut server = Running::start(sandbox.server().args(["--listen", &socket]));
+    server.wait_for_stdout("listening on ");
+    server.signal(Signal::TERM);
+    server.finish().exits(0);
+    assert_eq!(fs::read(lock).unwrap(), b"data");
+}

@@ -94,3 +94,14 @@ fn the_server_outlives_everything_it_could_not_start() {
     server.still_serves();
     assert_eq!(tests::zombie_children(server.process_id()), []);
 }
+
+#[test]
+fn names_too_long_for_an_answer_still_get_one() {
+    let server = TestServer::start();
+    let long = "a".repeat(20_000);
+    assert!(server.run(["--", &long]).complains("client", 127).contains("not found"));
+    let path = format!("PATH=/{long}");
+    assert!(server.run(["-e", &path, "--", "nope"]).complains("client", 127).contains("not found"));
+    let directory = format!("/{long}");
+    server.run(["--cwd", &directory, "pwd"]).complains("client", 125);
+}

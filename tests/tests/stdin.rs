@@ -137,3 +137,9 @@ fn the_clients_own_descriptors_are_left_as_they_were() {
     assert_eq!(lines.len(), 6, "{flags}");
     assert_eq!(lines[..3], lines[3..]);
 }
+
+#[test]
+fn a_directory_as_stdin_harms_nobody_who_does_not_read() {
+    let server = TestServer::start();
+    Ran::of(&mut server.script("/bin/sh", "$CLIENT run true < /tmp")).succeeds();
+}
