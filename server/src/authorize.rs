@@ -55,18 +55,8 @@ pub(crate) fn authorize(peer: Peer, hello: &Hello, account: &Account) -> Result<
 mod tests {
     use super::*;
 
-    fn account() -> Account {
-        Account {
-            uid: 1000,
-            name: "ann".into(),
-            home: "/home/ann".into(),
-            shell: "/bin/sh".into(),
-            language: "C".into(),
-        }
-    }
-
     fn denied(peer: Peer, user: &str) -> bool {
-        authorize(peer, &Hello::new(user, "test"), &account()).is_err()
+        authorize(peer, &Hello::new(user, "test"), &Account::ann()).is_err()
     }
 
     #[test]
@@ -84,6 +74,6 @@ mod tests {
     #[test]
     fn an_unknown_method_is_refused() {
         let hello = Hello { method: Method::Unknown(9), ..Hello::new("", "test") };
-        assert!(authorize(Peer::Unix { uid: 1000 }, &hello, &account()).is_err());
+        assert!(authorize(Peer::Unix { uid: 1000 }, &hello, &Account::ann()).is_err());
     }
 }

@@ -50,3 +50,17 @@ impl Account {
         self.uid == 0
     }
 }
+
+#[cfg(test)]
+impl Account {
+    /// An ordinary user, for tests.
+    pub(crate) fn ann() -> Self {
+        Self {
+            uid: 1000,
+            name: "ann".into(),
+            home: "/home/ann".into(),
+            shell: "/bin/bash".into(),
+            language: "C.UTF-8".into(),
+        }
+    }
+}

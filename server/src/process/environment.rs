@@ -61,22 +61,12 @@ pub(super) fn directory(account: &Account, asked: Option<&ByteString>) -> std::p
 mod tests {
     use super::*;
 
-    fn account() -> Account {
-        Account {
-            uid: 1000,
-            name: "ann".into(),
-            home: "/home/ann".into(),
-            shell: "/bin/bash".into(),
-            language: "C.UTF-8".into(),
-        }
-    }
-
     #[test]
     fn the_client_wins_and_every_name_stands_once() {
         let path = Variable { name: "PATH".into(), value: "/opt/bin".into() };
         let twice = ["1", "2"].map(|value| Variable { name: "A".into(), value: value.into() });
         let variables = [&[path][..], &twice].concat();
-        let environment = Environment::new(&account(), Path::new("/tmp"), &variables);
+        let environment = Environment::new(&Account::ann(), Path::new("/tmp"), &variables);
         let strings: Vec<_> = environment.strings().map(|text| String::from_utf8(text).unwrap()).collect();
         assert_eq!(
             strings,
@@ -95,9 +85,9 @@ mod tests {
 
     #[test]
     fn a_relative_directory_counts_from_home() {
-        let at = |text: &str| directory(&account(), Some(&text.into()));
+        let at = |text: &str| directory(&Account::ann(), Some(&text.into()));
         assert_eq!(at("src"), Path::new("/home/ann/src"));
         assert_eq!(at("/srv"), Path::new("/srv"));
-        assert_eq!(directory(&account(), None), Path::new("/home/ann"));
+        assert_eq!(directory(&Account::ann(), None), Path::new("/home/ann"));
     }
 }
