@@ -109,6 +109,9 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
+    use common::job::{Program, Spec};
+
+    use super::super::{Account, spawn};
     use super::*;
 
     #[test]
@@ -122,15 +125,28 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_found_in_its_session() {
-        let session = rustix::process::getsid(None).unwrap();
-        let group = rustix::process::getpgrp();
+    fn a_process_is_found_in_its_session_until_it_ends() {
+        let mut cat = Spec::new(Program::Shell("exec cat".into()));
+        cat.directory = Some("/".into());
+        cat.stdin = true;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let spawned = spawn(&cat, &Account::ann()).unwrap();
+            let listing = ProcessTable::default().list(spawned.process.started).await;
+            assert_eq!(listing.process_groups(spawned.process.id), [spawned.process.id]);
+            drop(spawned.stdin);
+            spawned.process.exited().await.unwrap();
+            assert!(spawned.process.tree_is_gone(&ProcessTable::default()).await);
+            spawned.process.reap().unwrap();
+        });
+    }
+
+    #[test]
+    fn a_listing_is_never_older_than_asked_for() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let table = ProcessTable::default();
-        let start = Instant::now();
-        let first = runtime.block_on(table.list(start));
-        assert!(first.process_groups(session).contains(&group));
+        let first = runtime.block_on(table.list(Instant::now()));
         let second = runtime.block_on(table.list(first.begun));
-        assert!(second.begun > first.begun, "a listing begun before it was asked for");
+        assert!(second.begun > first.begun);
     }
 }

@@ -89,8 +89,10 @@ impl Source {
 
 /// Whether this is our controlling terminal and another process group has its foreground.
 pub(super) fn is_in_background(terminal: impl AsFd) -> bool {
-    // An error means that it is not our controlling terminal, and then nobody stops us.
-    rustix::termios::tcgetpgrp(terminal).is_ok_and(|foreground| foreground != rustix::process::getpgrp())
+    // An error means that it is not our controlling terminal, and then nobody stops us. Our own group is 0 in a
+    // process namespace that it is not part of, which rustix's type cannot say.
+    rustix::termios::tcgetpgrp(terminal)
+        .is_ok_and(|foreground| foreground.as_raw_nonzero().get() != nix::unistd::getpgrp().as_raw())
 }
 
 fn ignore_interrupt(polled: Result<usize, Errno>) -> io::Result<usize> {
