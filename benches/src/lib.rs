@@ -52,11 +52,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Report> {
-    let programs = Programs::find()?;
+    let programs = Programs::install()?;
     let descriptors = system::raise_descriptor_limit()?;
     let mut report = Report::default();
     report.note(&system::describe());
-    report.note(&programs.describe());
+    report.note(programs.describe());
     for part in options.parts() {
         let result = match part {
             Part::Cold => cold::measure(options, &programs, &mut report),

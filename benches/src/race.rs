@@ -69,27 +69,24 @@ pub(crate) struct Course {
     pub(crate) pause: Duration,
 }
 
-/// Runs everyone once a round; each round begins with another one, so that nobody always follows the same neighbour.
+/// Runs everyone once a round, each round in another order, so that nobody always follows the same neighbour: who comes
+/// after a large program finds the caches cold. The orders are the same in every race.
 pub(crate) fn race(contestants: &mut [Contestant], course: Course) -> Result<()> {
     for _ in 0..course.warm_up {
         for contestant in contestants.iter_mut().filter(|contestant| contestant.every == 1) {
             contestant.run()?;
         }
     }
+    let mut order: Vec<_> = contestants.iter_mut().collect();
+    let mut random = fastrand::Rng::with_seed(u64::from(course.rounds));
     for round in 0..course.rounds {
-        for contestant in contestants.iter_mut() {
-            if round % contestant.every != 0 {
-                continue;
-            }
+        random.shuffle(&mut order);
+        for contestant in order.iter_mut().filter(|contestant| round % contestant.every == 0) {
             thread::sleep(course.pause);
             let (wall, cpu) = contestant.run()?;
             contestant.wall.push(wall.as_secs_f64());
             contestant.cpu.push(cpu.as_secs_f64());
         }
-        contestants.rotate_left(contestants.len().min(1));
     }
-    // Back into the order in which they were given.
-    let turns = course.rounds as usize % contestants.len().max(1);
-    contestants.rotate_right(turns);
     Ok(())
 }

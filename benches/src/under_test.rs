@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 use common::endpoint::Target;
 use rustix::process::Pid;
+use tempfile::TempDir;
 
 use crate::daemon::Daemon;
 use crate::sandbox::Sandbox;
@@ -15,11 +16,16 @@ use crate::sandbox::Sandbox;
 /// What to do when the programs are not there.
 const BUILD: &str = "build them first: cargo build --release --workspace --bins";
 
-/// Where the programs are.
+/// Copies of the programs, as an installation makes them: the pages of a file that a linker has just written lie
+/// scattered in memory, and those of the other contestants do not.
 #[derive(Debug)]
 pub(crate) struct Programs {
     server: PathBuf,
     client: PathBuf,
+    /// What they were copied from, and when that was built.
+    description: String,
+    /// Where they are; removed when dropped.
+    _directory: TempDir,
 }
 
 /// A server that runs; stopped when dropped.
@@ -34,25 +40,27 @@ pub(crate) struct Telex {
 }
 
 impl Programs {
-    /// Beside this program, where cargo puts them all.
-    pub(crate) fn find() -> Result<Self> {
+    /// Installs those beside this program, where cargo puts them all.
+    pub(crate) fn install() -> Result<Self> {
         let own = std::env::current_exe()?;
-        let directory = own.parent().context("this program is nowhere")?;
-        let (server, client) = (directory.join("server"), directory.join("client"));
-        for program in [&server, &client] {
-            ensure!(program.exists(), "{} is missing; {BUILD}", program.display());
-        }
-        Ok(Self { server, client })
+        let built = own.parent().context("this program is nowhere")?;
+        let directory = TempDir::with_prefix("telex-compare-").context("no temporary directory")?;
+        let mut description = String::new();
+        let mut install = |name: &str| -> Result<PathBuf> {
+            let (from, to) = (built.join(name), directory.path().join(name));
+            fs::copy(&from, &to).with_context(|| format!("cannot use {}; {BUILD}", from.display()))?;
+            // Running this does not build them.
+            let age = fs::metadata(&from)?.modified()?.elapsed().unwrap_or_default();
+            description += &format!("{}, built {} min ago\n", from.display(), age.as_secs() / 60);
+            Ok(to)
+        };
+        let (server, client) = (install("server")?, install("client")?);
+        Ok(Self { server, client, description, _directory: directory })
     }
 
-    /// Which programs are measured, and how old they are: running this does not build them.
-    pub(crate) fn describe(&self) -> String {
-        let describe = |program: &Path| {
-            let age = fs::metadata(program).ok().and_then(|file| file.modified().ok()?.elapsed().ok());
-            let minutes = age.map_or(0, |age| age.as_secs() / 60);
-            format!("{}, built {minutes} min ago", program.display())
-        };
-        format!("{}\n{}", describe(&self.server), describe(&self.client))
+    /// Which programs are measured, and how old they are.
+    pub(crate) fn describe(&self) -> &str {
+        self.description.trim_end()
     }
 }
 
