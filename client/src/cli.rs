@@ -32,58 +32,61 @@ use std::mem;
 use std::path::Path;
 use std::process::ExitCode;
 
-use self::args::{Options, ReplOptions, Verb};
+use self::args::{Instead, Options, Verb};
 use self::failure::Failure;
 use self::report::Reporter;
 use crate::repl;
 
 /// Runs the program: reads its command line, does what it says, and returns what to exit with.
 pub fn main() -> ExitCode {
-    let line: Vec<OsString> = env::args_os().collect();
-    let mut reporter = Reporter::new(program_name(line.first().map(OsString::as_os_str)));
-    let options = match Options::parse_from_words(&line) {
+    let mut reporter = Reporter::new(program_name(env::args_os().next()));
+    let options = match Options::parse(env::args_os()) {
         Ok(options) => options,
-        Err(error) => return explain_usage(&error),
+        Err(instead) => return ExitCode::from(do_instead(&reporter, instead)),
     };
-    if options.version {
-        return show_version(&reporter);
+    if let Verb::Run(run) = &options.verb {
+        reporter.set_quiet(run.quiet);
     }
-    match &options.verb {
-        Some(Verb::EmbeddedServer) => embedded::serve(reporter.program()),
-        Some(Verb::Run(run)) => {
-            reporter.set_quiet(run.quiet);
-            block_on(&reporter, run::run(&options, run, &reporter))
-        }
-        Some(Verb::Ping(ping)) => block_on(&reporter, ping::ping(&options, ping, &reporter)),
-        Some(Verb::Repl(lines)) => block_on(&reporter, repl::repl(&options, lines, &reporter)),
-        None => block_on(&reporter, repl::repl(&options, &ReplOptions::default(), &reporter)),
-    }
+    let code = match &options.verb {
+        Verb::Run(run) => block_on(&reporter, run::run(&options, run, &reporter)),
+        Verb::Ping(ping) => block_on(&reporter, ping::ping(&options, ping, &reporter)),
+        Verb::Repl(lines) => block_on(&reporter, repl::repl(&options, lines, &reporter)),
+        Verb::EmbeddedServer => return embedded::serve(reporter.program()),
+    };
+    ExitCode::from(code)
 }
 
 /// The name that people called this program by.
-fn program_name(path: Option<&OsStr>) -> String {
-    let name = path.and_then(|path| Path::new(path).file_name());
+fn program_name(path: Option<OsString>) -> String {
+    let name = path.as_deref().and_then(|path| Path::new(path).file_name());
     name.unwrap_or_else(|| OsStr::new("client")).to_string_lossy().into_owned()
 }
 
-/// Help, or what is wrong with the command line, in clap's words.
-fn explain_usage(error: &clap::Error) -> ExitCode {
-    // There is nobody to tell if even this cannot be written.
-    error.print().ok();
-    ExitCode::from(if error.use_stderr() { exit_code::FAILED } else { 0 })
+fn do_instead(reporter: &Reporter, instead: Instead) -> u8 {
+    match instead {
+        Instead::Help(page) => print(reporter, page.text()),
+        Instead::Version => print(reporter, &version(reporter.program())),
+        Instead::Complain(error) => {
+            reporter.say(error);
+            exit_code::FAILED
+        }
+    }
 }
 
-fn show_version(reporter: &Reporter) -> ExitCode {
+fn version(program: &str) -> String {
     let commit = option_env!("TELEX_COMMIT").map(|commit| format!(" ({commit})")).unwrap_or_default();
-    let line = format!("{} {}{commit}\n", reporter.program(), env!("CARGO_PKG_VERSION"));
-    match io::stdout().write_all(line.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
+    format!("{program} {}{commit}\n", env!("CARGO_PKG_VERSION"))
+}
+
+fn print(reporter: &Reporter, text: &str) -> u8 {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => 0,
         Err(error) => fail(reporter, &Failure::Output { stream: "stdout", error }),
     }
 }
 
 /// Runs `work` to its end on this thread; no other is started unless something would block.
-fn block_on(reporter: &Reporter, work: impl Future<Output = u8>) -> ExitCode {
+fn block_on(reporter: &Reporter, work: impl Future<Output = u8>) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
     match runtime {
         Ok(runtime) => {
@@ -91,13 +94,13 @@ fn block_on(reporter: &Reporter, work: impl Future<Output = u8>) -> ExitCode {
             // The process ends now, and takes threads with it that are stuck in a read or a write. To take the
             // runtime apart first would only cost time.
             mem::forget(runtime);
-            ExitCode::from(code)
+            code
         }
         Err(error) => fail(reporter, &Failure::System { what: "an event queue", error }),
     }
 }
 
-fn fail(reporter: &Reporter, failure: &Failure) -> ExitCode {
+fn fail(reporter: &Reporter, failure: &Failure) -> u8 {
     reporter.say(failure);
-    ExitCode::from(exit_code::FAILED)
+    exit_code::FAILED
 }

@@ -1,261 +1,305 @@
 //! The command line, from the system's words to typed options.
 //!
-//! Knows clap and nothing of what the options do. Help and usage errors are clap's own text.
+//! Knows nothing of what the options do. A command line is read at every start, so this costs microseconds, and help
+//! is text that nobody has to put together.
+//!
+//! - `tokens`: options, their values and words, one after the other
+//! - `page`: what `--help` prints, the one list of all options
+//! - `usage`: what can be wrong
 
-use std::ffi::{OsStr, OsString};
+mod page;
+mod tokens;
+mod usage;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
 use common::job::JobId;
 
+use self::tokens::{Token, Tokens};
 use super::duration;
 use super::environment::Assignment;
 
-/// Runs commands on other machines and tells the truth about what happened to them.
-#[derive(Debug, Parser)]
-#[command(disable_version_flag = true, after_help = EXIT_CODES)]
+pub(crate) use self::page::Page;
+pub(crate) use self::usage::UsageError;
+
+/// Everything that the command line says.
+#[derive(Debug)]
 pub(crate) struct Options {
     /// The server, if one is named.
-    #[arg(help = HOST, short = 'H', long, value_name = "TARGET", global = true, conflicts_with = "embedded")]
     pub(crate) host: Option<String>,
-    /// Start a private server on this machine for the length of the call
-    #[arg(long, global = true)]
+    /// Whether to start a private server for the length of the call.
     pub(crate) embedded: bool,
-    /// Print name and version
-    #[arg(short = 'V', long)]
-    pub(crate) version: bool,
     /// What to do; the REPL if nothing is said.
-    #[command(subcommand)]
-    pub(crate) verb: Option<Verb>,
+    pub(crate) verb: Verb,
 }
 
-/// What `--help` says about `-H`.
-const HOST: &str =
-    "Server: [user@]host[:port], [v6]:port or unix:/path; else TELEX_HOST, else this user's local server";
-
-/// What `--help` says about exit codes.
-const EXIT_CODES: &str = "\
-Exit codes: the command's own; 128 + N if signal N killed it; 124 timed out;
-125 telex itself failed; 126 cannot be executed; 127 not found.";
-
 /// What to do.
-#[derive(Debug, Subcommand)]
+#[derive(Debug)]
 pub(crate) enum Verb {
-    /// Run a command, and exit as it did
+    /// Run a command, and exit as it did.
     Run(RunOptions),
-    /// Ask the server for signs of life
+    /// Ask the server for signs of life.
     Ping(PingOptions),
-    /// Run line after line; the directory and exported variables last from one to the next
+    /// Run line after line.
     Repl(ReplOptions),
     /// What `--embedded` starts: a server for the one connection that is its stdin.
-    #[command(hide = true)]
     EmbeddedServer,
 }
 
+/// What to do instead, because the command line does not come to options.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// Print help.
+    Help(Page),
+    /// Print name and version.
+    Version,
+    /// Say what is wrong.
+    Complain(UsageError),
+}
+
+impl From<UsageError> for Instead {
+    fn from(error: UsageError) -> Self {
+        Self::Complain(error)
+    }
+}
+
 /// Options of `run`.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(crate) struct RunOptions {
-    /// Run it in this directory; a relative one counts from the home directory
-    #[arg(long, value_name = "DIR")]
+    /// Directory to run it in.
     pub(crate) cwd: Option<PathBuf>,
-    /// Set a variable, or with a bare name copy the local one
-    #[arg(short, long = "env", value_name = "K[=V]", value_parser = OsStringValueParser::new().try_map(|text| Assignment::parse(&text)))]
+    /// Variables, in the order in which they were given.
     pub(crate) env: Vec<Assignment>,
-    /// Set the variables in this file: NAME=VALUE lines, # comments
-    #[arg(long, value_name = "FILE")]
+    /// Files of variables.
     pub(crate) env_file: Vec<PathBuf>,
-    /// Let it read this file
-    #[arg(long, value_name = "FILE", conflicts_with = "no_stdin")]
+    /// File that it reads, instead of our stdin.
     pub(crate) stdin: Option<PathBuf>,
-    /// Let it read nothing
-    #[arg(short, long)]
+    /// Whether it reads nothing.
     pub(crate) no_stdin: bool,
-    /// The server ends it after this long: 30s, 500ms, 2m, 1h; a bare number is seconds
-    #[arg(long, value_name = "TIME", value_parser = duration::parse_limit)]
+    /// Time after which the server ends it.
     pub(crate) timeout: Option<Duration>,
-    /// Send stderr through the same pipe as stdout, in their true order
-    #[arg(long)]
+    /// Whether stderr goes where stdout goes.
     pub(crate) merge: bool,
-    /// Wait for whatever holds the output open, not only for the command itself
-    #[arg(long)]
+    /// Whether to wait for whatever holds the output open.
     pub(crate) wait_output: bool,
-    /// Name the job, instead of a random id
-    #[arg(long, value_name = "ID")]
+    /// The job's id, if it is not to be random.
     pub(crate) id: Option<JobId>,
-    /// Print one JSON event a line
-    #[arg(long)]
+    /// Whether stdout carries events.
     pub(crate) json: bool,
-    /// Say nothing about signals, timeouts and left-open output
-    #[arg(short, long)]
+    /// Whether to say nothing about signals, timeouts and left-open output.
     pub(crate) quiet: bool,
-    /// One word is a string for the server's shell; several, or any behind --, are an exact argv without a shell
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
-    words: Vec<OsString>,
-    /// Whether `--` stands before the words.
-    #[arg(skip)]
-    after_dashes: bool,
+    /// The command.
+    pub(crate) words: Words,
 }
 
 /// Options of `ping`.
-#[derive(Debug, Args)]
+#[derive(Debug)]
 pub(crate) struct PingOptions {
-    /// How many times
-    #[arg(short, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..))]
+    /// How many times; at least once.
     pub(crate) count: u64,
-    /// Seconds from one to the next
-    #[arg(short, value_name = "SECONDS", default_value = "1", value_parser = duration::parse)]
+    /// Time from one to the next.
     pub(crate) interval: Duration,
 }
 
 /// Options of the REPL.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default)]
 pub(crate) struct ReplOptions {
-    /// Stop at the first line that fails, with its exit code
-    #[arg(long)]
+    /// Whether to stop at the first line that fails, with its exit code.
     pub(crate) errexit: bool,
-    /// Run the lines of this file
+    /// File whose lines are run.
     pub(crate) file: Option<PathBuf>,
 }
 
-/// The command to run, in the form in which it was given.
+/// A command, in the form in which it was given.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Words<'a> {
-    /// One word: a string for the server's shell.
-    Shell(&'a OsStr),
-    /// Exactly these words, the program first.
-    Argv(&'a OsStr, &'a [OsString]),
+pub(crate) enum Words {
+    /// One word, and no `--` before it: a string for the server's shell.
+    Shell(OsString),
+    /// Several words, or any behind `--`: exactly these, without a shell.
+    Argv {
+        /// The program.
+        program: OsString,
+        /// Its arguments.
+        arguments: Vec<OsString>,
+    },
 }
 
 impl Options {
     /// Reads the command line, the program's name first.
     ///
     /// # Errors
-    /// clap's, which may also be a request for help.
-    pub(crate) fn parse_from_words(line: &[OsString]) -> Result<Self, clap::Error> {
-        let mut options = Self::try_parse_from(line)?;
-        if let Some(Verb::Run(run)) = &mut options.verb {
-            run.after_dashes = stands_behind_dashes(line, run.words.len());
+    /// [`Instead`] of options, what else to do.
+    pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Instead> {
+        let mut tokens = Tokens::new(line);
+        let mut server = Server::default();
+        let verb = loop {
+            match tokens.next()? {
+                Some(Token::Option(option)) if option == "-V" || option == "--version" => {
+                    return Err(Instead::Version);
+                }
+                Some(Token::Option(option)) => server.take(&option, &mut tokens)?,
+                Some(Token::Word(word)) => break Verb::parse(word, &mut tokens, &mut server)?,
+                None => break Verb::Repl(ReplOptions::default()),
+            }
+        };
+        if server.embedded && server.host.is_some() {
+            return Err(UsageError::Conflict("--embedded", "-H").into());
         }
-        Ok(options)
+        Ok(Self { host: server.host, embedded: server.embedded, verb })
+    }
+}
+
+/// The options that may stand before and behind every verb.
+#[derive(Debug, Default)]
+struct Server {
+    host: Option<String>,
+    embedded: bool,
+}
+
+impl Server {
+    fn take(&mut self, option: &str, tokens: &mut Tokens) -> Result<(), Instead> {
+        match option {
+            "-H" | "--host" => self.host = Some(tokens.text(option)?),
+            "--embedded" => self.embedded = true,
+            "-h" | "--help" => return Err(Instead::Help(tokens.page)),
+            _ => return Err(tokens.unknown(option).into()),
+        }
+        Ok(())
+    }
+}
+
+impl Verb {
+    fn parse(word: OsString, tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+        match word.to_str() {
+            Some("run") => RunOptions::parse(tokens, server).map(Self::Run),
+            Some("ping") => PingOptions::parse(tokens, server).map(Self::Ping),
+            Some("repl") => ReplOptions::parse(tokens, server).map(Self::Repl),
+            Some("embedded-server") => Ok(Self::EmbeddedServer),
+            Some("help") => Err(help(tokens)),
+            _ => Err(UsageError::unknown_verb(&word).into()),
+        }
+    }
+}
+
+/// `help`, and `help VERB`.
+fn help(tokens: &mut Tokens) -> Instead {
+    match tokens.next() {
+        Ok(Some(Token::Word(verb))) => match Page::of(&verb) {
+            Some(page) => Instead::Help(page),
+            None => UsageError::unknown_verb(&verb).into(),
+        },
+        Ok(_) => Instead::Help(Page::Client),
+        Err(error) => error.into(),
     }
 }
 
 impl RunOptions {
-    /// The command: exactly one word without `--` before it is for the shell, anything else is an argv.
-    pub(crate) fn words(&self) -> Words<'_> {
-        match self.words.split_first() {
-            Some((only, [])) if !self.after_dashes => Words::Shell(only),
-            Some((program, arguments)) => Words::Argv(program, arguments),
-            // clap demands a word; an empty argv is refused before it is sent.
-            None => Words::Argv(OsStr::new(""), &[]),
+    fn parse(tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+        tokens.page = Page::Run;
+        let mut run = Self {
+            cwd: None,
+            env: Vec::new(),
+            env_file: Vec::new(),
+            stdin: None,
+            no_stdin: false,
+            timeout: None,
+            merge: false,
+            wait_output: false,
+            id: None,
+            json: false,
+            quiet: false,
+            words: Words::Shell(OsString::new()),
+        };
+        loop {
+            if tokens.skip_dashes() {
+                run.words = Words::behind_dashes(tokens.rest())?;
+                break;
+            }
+            match tokens.next()? {
+                Some(Token::Option(option)) => run.take(&option, tokens, server)?,
+                Some(Token::Word(first)) => {
+                    run.words = Words::new(first, tokens.rest());
+                    break;
+                }
+                None => return Err(UsageError::NoCommand.into()),
+            }
         }
+        if run.no_stdin && run.stdin.is_some() {
+            return Err(UsageError::Conflict("--no-stdin", "--stdin").into());
+        }
+        Ok(run)
+    }
+
+    fn take(&mut self, option: &str, tokens: &mut Tokens, server: &mut Server) -> Result<(), Instead> {
+        match option {
+            "--cwd" => self.cwd = Some(tokens.value(option)?.into()),
+            "-e" | "--env" => self.env.push(tokens.parsed_os(option, Assignment::parse)?),
+            "--env-file" => self.env_file.push(tokens.value(option)?.into()),
+            "--stdin" => self.stdin = Some(tokens.value(option)?.into()),
+            "-n" | "--no-stdin" => self.no_stdin = true,
+            "--timeout" => self.timeout = Some(tokens.parsed(option, duration::parse_limit)?),
+            "--merge" => self.merge = true,
+            "--wait-output" => self.wait_output = true,
+            "--id" => self.id = Some(tokens.parsed(option, str::parse)?),
+            "--json" => self.json = true,
+            "-q" | "--quiet" => self.quiet = true,
+            _ => server.take(option, tokens)?,
+        }
+        Ok(())
     }
 }
 
-/// Whether the last `count` words of the line come right after a `--`. No option takes `--` as its value, so a
-/// `--` in that place is the one that ended the options.
-fn stands_behind_dashes(line: &[OsString], count: usize) -> bool {
-    let before = line.len().checked_sub(count + 1);
-    before.and_then(|before| line.get(before)).is_some_and(|word| word == "--")
+impl Words {
+    fn new(first: OsString, others: Vec<OsString>) -> Self {
+        if others.is_empty() { Self::Shell(first) } else { Self::Argv { program: first, arguments: others } }
+    }
+
+    fn behind_dashes(words: Vec<OsString>) -> Result<Self, UsageError> {
+        let mut words = words.into_iter();
+        let program = words.next().ok_or(UsageError::NoCommand)?;
+        Ok(Self::Argv { program, arguments: words.collect() })
+    }
+}
+
+impl PingOptions {
+    fn parse(tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+        tokens.page = Page::Ping;
+        let mut ping = Self { count: 4, interval: Duration::from_secs(1) };
+        while let Some(token) = tokens.next()? {
+            match token {
+                Token::Option(option) => match option.as_str() {
+                    "-c" => ping.count = tokens.parsed(&option, count)?,
+                    "-i" => ping.interval = tokens.parsed(&option, duration::parse)?,
+                    _ => server.take(&option, tokens)?,
+                },
+                Token::Word(word) => return Err(tokens.unexpected(&word).into()),
+            }
+        }
+        Ok(ping)
+    }
+}
+
+fn count(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("write a number from 1 on")
+}
+
+impl ReplOptions {
+    fn parse(tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+        tokens.page = Page::Repl;
+        let mut repl = Self::default();
+        while let Some(token) = tokens.next()? {
+            match token {
+                Token::Option(option) if option == "--errexit" => repl.errexit = true,
+                Token::Option(option) => server.take(&option, tokens)?,
+                Token::Word(file) if repl.file.is_none() => repl.file = Some(file.into()),
+                Token::Word(word) => return Err(tokens.unexpected(&word).into()),
+            }
+        }
+        Ok(repl)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(line: &[&str]) -> Result<Options, clap::Error> {
-        let line: Vec<_> = ["client"].iter().chain(line).map(OsString::from).collect();
-        Options::parse_from_words(&line)
-    }
-
-    fn run(line: &[&str]) -> RunOptions {
-        let words: Vec<_> = ["run"].iter().chain(line).copied().collect();
-        match parse(&words).unwrap().verb {
-            Some(Verb::Run(run)) => run,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// What `line` means: `sh:` and the string, or `argv:` and the words in brackets.
-    fn meaning(line: &[&str]) -> String {
-        match run(line).words() {
-            Words::Shell(text) => format!("sh:{}", text.display()),
-            Words::Argv(program, arguments) => {
-                let words = std::iter::once(program).chain(arguments.iter().map(OsString::as_os_str));
-                words.fold("argv:".to_owned(), |text, word| format!("{text}[{}]", word.display()))
-            }
-        }
-    }
-
-    #[test]
-    fn one_word_is_a_shell_string() {
-        assert_eq!(meaning(&["ls -l | wc"]), "sh:ls -l | wc");
-        assert_eq!(meaning(&["-n", "ls"]), "sh:ls");
-        assert_eq!(meaning(&["-e", "A=B", "ls"]), "sh:ls");
-        assert_eq!(meaning(&[""]), "sh:");
-    }
-
-    #[test]
-    fn several_words_are_an_argv() {
-        assert_eq!(meaning(&["ls", "-l"]), "argv:[ls][-l]");
-        assert_eq!(meaning(&["-e", "A=B", "ls", "-l"]), "argv:[ls][-l]");
-        assert_eq!(meaning(&["touch", "a b", ""]), "argv:[touch][a b][]");
-    }
-
-    #[test]
-    fn anything_behind_dashes_is_an_argv() {
-        assert_eq!(meaning(&["--", "ls"]), "argv:[ls]");
-        assert_eq!(meaning(&["-n", "--", "ls -l"]), "argv:[ls -l]");
-        assert_eq!(meaning(&["--", "--"]), "argv:[--]");
-        assert_eq!(meaning(&["--", "--", "x"]), "argv:[--][x]");
-        assert_eq!(meaning(&["--", "-n", "-H", "h"]), "argv:[-n][-H][h]");
-    }
-
-    #[test]
-    fn after_the_first_word_everything_belongs_to_the_command() {
-        assert_eq!(meaning(&["ls", "--"]), "argv:[ls][--]");
-        assert_eq!(meaning(&["ls", "--", "x"]), "argv:[ls][--][x]");
-        assert_eq!(meaning(&["ls", "-n", "--json", "--help"]), "argv:[ls][-n][--json][--help]");
-        assert_eq!(meaning(&["ls", "-H", "h", "--embedded"]), "argv:[ls][-H][h][--embedded]");
-        assert!(!run(&["ls", "-n"]).no_stdin);
-    }
-
-    #[test]
-    fn an_option_takes_no_dashes_as_its_value() {
-        for option in ["-e", "--env", "--cwd", "--env-file", "--stdin", "--timeout", "--id"] {
-            assert!(parse(&["run", option, "--", "ls"]).is_err(), "{option}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_option_is_no_command() {
-        assert!(parse(&["run", "--timeot", "3s", "ls"]).is_err());
-        assert!(parse(&["run", "-x", "ls"]).is_err());
-        assert!(parse(&["run"]).is_err());
-        assert!(parse(&["run", "--"]).is_err());
-        assert!(parse(&["rum", "ls"]).is_err());
-    }
-
-    #[test]
-    fn the_server_can_be_named_before_and_after_the_verb() {
-        assert_eq!(parse(&["-H", "db1", "run", "ls"]).unwrap().host.as_deref(), Some("db1"));
-        assert_eq!(parse(&["run", "-H", "db1", "ls"]).unwrap().host.as_deref(), Some("db1"));
-        assert!(parse(&["--embedded", "ping"]).unwrap().embedded);
-        assert!(parse(&["--embedded", "-H", "db1", "ping"]).is_err());
-    }
-
-    #[test]
-    fn no_verb_is_the_repl() {
-        assert!(parse(&[]).unwrap().verb.is_none());
-        assert!(parse(&["--version"]).unwrap().version);
-    }
-
-    #[test]
-    fn ping_counts_from_one() {
-        assert!(parse(&["ping", "-c", "0"]).is_err());
-        let Some(Verb::Ping(ping)) = parse(&["ping", "-c", "3", "-i", "0.2"]).unwrap().verb else { panic!() };
-        assert_eq!((ping.count, ping.interval), (3, Duration::from_millis(200)));
-    }
-}
+mod tests;

@@ -24,5 +24,5 @@ impl Server {
 
 /// What the hidden subcommand comes to.
 pub(crate) fn serve(program: &str) -> ExitCode {
-    super::fail(&super::report::Reporter::new(program), &Failure::NoEmbedded)
+    super::fail(&super::report::Reporter::new(program), &Failure::NoEmbedded).into()
 }

@@ -39,11 +39,11 @@ pub(super) fn command<'a>(
     variables: Vec<(OsString, OsString)>,
     input: &Input,
 ) -> Command<'a> {
-    let mut command = match run.words() {
+    let mut command = match &run.words {
         Words::Shell(text) => client.shell(text),
-        Words::Argv(program, _) => client.command(program),
+        Words::Argv { program, .. } => client.command(program),
     };
-    if let Words::Argv(_, arguments) = run.words() {
+    if let Words::Argv { arguments, .. } = &run.words {
         command.args(arguments);
     }
     for (name, value) in variables {

@@ -1,0 +1,56 @@
+//! The help texts. They lie as files beside this one, so that they look here as they look on a terminal; tests hold
+//! them to the options that there are.
+
+use std::ffi::OsStr;
+
+/// A page of help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    /// All verbs, and what holds for each.
+    Client,
+    /// `run`.
+    Run,
+    /// `ping`.
+    Ping,
+    /// The REPL.
+    Repl,
+}
+
+impl Page {
+    /// The page of a verb.
+    pub(super) fn of(verb: &OsStr) -> Option<Self> {
+        match verb.to_str()? {
+            "run" => Some(Self::Run),
+            "ping" => Some(Self::Ping),
+            "repl" => Some(Self::Repl),
+            _ => None,
+        }
+    }
+
+    /// What `--help` prints.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Client => include_str!("help/client.txt"),
+            Self::Run => include_str!("help/run.txt"),
+            Self::Ping => include_str!("help/ping.txt"),
+            Self::Repl => include_str!("help/repl.txt"),
+        }
+    }
+
+    /// The command that prints it.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Client => "client --help",
+            Self::Run => "client run --help",
+            Self::Ping => "client ping --help",
+            Self::Repl => "client repl --help",
+        }
+    }
+
+    /// The options that it lists, with their dashes.
+    pub(super) fn options(self) -> impl Iterator<Item = &'static str> {
+        let lines = self.text().lines().map(str::trim_start).filter(|line| line.starts_with('-'));
+        let words = lines.flat_map(|line| line.split([' ', ',']).take(3));
+        words.filter(|word| word.starts_with('-'))
+    }
+}

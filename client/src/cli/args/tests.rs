@@ -1,0 +1,203 @@
+use super::*;
+
+fn parse(line: &[&str]) -> Result<Options, Instead> {
+    Options::parse(["client"].iter().chain(line).map(OsString::from))
+}
+
+fn run(line: &[&str]) -> RunOptions {
+    let words: Vec<_> = ["run"].iter().chain(line).copied().collect();
+    match parse(&words).unwrap().verb {
+        Verb::Run(run) => run,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn complaint(line: &[&str]) -> String {
+    match parse(line) {
+        Err(Instead::Complain(error)) => error.to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What `line` means: `sh:` and the string, or `argv:` and the words in brackets.
+fn meaning(line: &[&str]) -> String {
+    match run(line).words {
+        Words::Shell(text) => format!("sh:{}", text.display()),
+        Words::Argv { program, arguments } => {
+            let words = std::iter::once(program).chain(arguments);
+            words.fold("argv:".to_owned(), |text, word| format!("{text}[{}]", word.display()))
+        }
+    }
+}
+
+#[test]
+fn one_word_is_a_shell_string() {
+    assert_eq!(meaning(&["ls -l | wc"]), "sh:ls -l | wc");
+    assert_eq!(meaning(&["-n", "ls"]), "sh:ls");
+    assert_eq!(meaning(&["-e", "A=B", "ls"]), "sh:ls");
+    assert_eq!(meaning(&["-"]), "sh:-");
+    assert_eq!(meaning(&[""]), "sh:");
+}
+
+#[test]
+fn several_words_are_an_argv() {
+    assert_eq!(meaning(&["ls", "-l"]), "argv:[ls][-l]");
+    assert_eq!(meaning(&["-e", "A=B", "ls", "-l"]), "argv:[ls][-l]");
+    assert_eq!(meaning(&["touch", "a b", ""]), "argv:[touch][a b][]");
+}
+
+#[test]
+fn anything_behind_dashes_is_an_argv() {
+    assert_eq!(meaning(&["--", "ls"]), "argv:[ls]");
+    assert_eq!(meaning(&["-n", "--", "ls -l"]), "argv:[ls -l]");
+    assert_eq!(meaning(&["--", "--"]), "argv:[--]");
+    assert_eq!(meaning(&["--", "--", "x"]), "argv:[--][x]");
+    assert_eq!(meaning(&["--", "-n", "-H", "h"]), "argv:[-n][-H][h]");
+}
+
+#[test]
+fn after_the_first_word_everything_belongs_to_the_command() {
+    assert_eq!(meaning(&["ls", "--"]), "argv:[ls][--]");
+    assert_eq!(meaning(&["ls", "--", "x"]), "argv:[ls][--][x]");
+    assert_eq!(meaning(&["ls", "-n", "--json", "--help"]), "argv:[ls][-n][--json][--help]");
+    assert_eq!(meaning(&["ls", "-H", "h", "--embedded"]), "argv:[ls][-H][h][--embedded]");
+    assert!(!run(&["ls", "-n"]).no_stdin);
+}
+
+#[test]
+fn every_way_to_write_an_option() {
+    let all = run(&[
+        "--cwd=/tmp",
+        "-eA=1",
+        "-e=B=2",
+        "--env",
+        "C",
+        "--env-file=f",
+        "--timeout=2m",
+        "--id=x",
+        "-nq",
+        "--merge",
+        "--wait-output",
+        "--json",
+        "ls",
+    ]);
+    assert_eq!(all.cwd, Some("/tmp".into()));
+    let assignments = ["A=1", "B=2", "C"].map(|text| Assignment::parse(text.as_ref()).unwrap());
+    assert_eq!(all.env, assignments);
+    assert_eq!(all.env_file, [PathBuf::from("f")]);
+    assert_eq!(all.timeout, Some(Duration::from_secs(120)));
+    assert_eq!(all.id.map(|id| id.to_string()).as_deref(), Some("x"));
+    assert!(all.no_stdin && all.quiet && all.merge && all.wait_output && all.json);
+    assert_eq!(run(&["--stdin", "-", "ls"]).stdin, Some("-".into()));
+    assert_eq!(run(&["--cwd=-odd", "ls"]).cwd, Some("-odd".into()));
+}
+
+#[test]
+fn an_option_takes_no_option_as_its_value() {
+    for option in ["-e", "--env", "--cwd", "--env-file", "--stdin", "--timeout", "--id", "-H"] {
+        for next in ["--", "-n", "--json"] {
+            assert!(complaint(&["run", option, next, "ls"]).contains("needs a value"), "{option} {next}");
+        }
+        assert!(complaint(&["run", option]).contains("needs a value"), "{option}");
+    }
+    assert!(complaint(&["run", "--json=3", "ls"]).contains("takes no value"));
+    assert!(complaint(&["run", "-n=3", "ls"]).contains("takes no value"));
+}
+
+#[test]
+fn a_misspelt_option_is_no_command() {
+    let sentence = "unknown option --timeot (did you mean --timeout?); see `client run --help`";
+    assert_eq!(complaint(&["run", "--timeot", "3s", "ls"]), sentence);
+    assert_eq!(complaint(&["run", "-x", "ls"]), "unknown option -x; see `client run --help`");
+    assert!(complaint(&["rum", "ls"]).starts_with("unknown command rum (did you mean run?)"));
+    assert!(complaint(&["ls"]).starts_with("unknown command ls;"));
+    assert!(complaint(&["--cwd", "/", "run", "ls"]).starts_with("unknown option --cwd; see `client --help`"));
+}
+
+#[test]
+fn something_to_run_is_needed() {
+    assert!(complaint(&["run"]).starts_with("nothing to run"));
+    assert!(complaint(&["run", "-n"]).starts_with("nothing to run"));
+    assert!(complaint(&["run", "--"]).starts_with("nothing to run"));
+}
+
+#[test]
+fn a_bad_value_says_what_would_be_a_good_one() {
+    let sentence = "--timeout soon: write a number and a unit: 500ms, 30s, 2m, 1h";
+    assert_eq!(complaint(&["run", "--timeout", "soon", "ls"]), sentence);
+    assert!(complaint(&["run", "-e", "=x", "ls"]).starts_with("-e =x: a variable needs a name"));
+    assert!(complaint(&["run", "--id", "two words", "ls"]).starts_with("--id two words: "));
+}
+
+#[test]
+fn the_server_can_be_named_before_and_after_the_verb() {
+    assert_eq!(parse(&["-H", "db1", "run", "ls"]).unwrap().host.as_deref(), Some("db1"));
+    assert_eq!(parse(&["run", "-H", "db1", "ls"]).unwrap().host.as_deref(), Some("db1"));
+    assert!(parse(&["--embedded", "ping"]).unwrap().embedded);
+    assert!(complaint(&["--embedded", "ping", "-H", "db1"]).contains("exclude each other"));
+    assert!(complaint(&["run", "--stdin", "f", "-n", "ls"]).contains("exclude each other"));
+}
+
+#[test]
+fn no_verb_is_the_repl() {
+    assert!(matches!(parse(&[]).unwrap().verb, Verb::Repl(ReplOptions { errexit: false, file: None })));
+    assert!(matches!(parse(&["-H", "db1"]).unwrap().verb, Verb::Repl(_)));
+    let Verb::Repl(repl) = parse(&["repl", "--errexit", "script"]).unwrap().verb else { panic!() };
+    assert_eq!((repl.errexit, repl.file), (true, Some("script".into())));
+    assert_eq!(complaint(&["repl", "one", "two"]), "unexpected two; see `client repl --help`");
+}
+
+#[test]
+fn ping_counts_from_one() {
+    assert!(complaint(&["ping", "-c", "0"]).starts_with("-c 0: "));
+    let Verb::Ping(ping) = parse(&["ping", "-c", "3", "-i", "0.2"]).unwrap().verb else { panic!() };
+    assert_eq!((ping.count, ping.interval), (3, Duration::from_millis(200)));
+    assert_eq!(complaint(&["ping", "host"]), "unexpected host; see `client ping --help`");
+}
+
+#[test]
+fn help_is_where_it_is_looked_for() {
+    for (line, page) in [
+        (&["--help"][..], Page::Client),
+        (&["-h"], Page::Client),
+        (&["help"], Page::Client),
+        (&["help", "run"], Page::Run),
+        (&["run", "--help"], Page::Run),
+        (&["run", "-n", "-h", "ls"], Page::Run),
+        (&["ping", "-h"], Page::Ping),
+        (&["repl", "--help"], Page::Repl),
+    ] {
+        assert_eq!(parse(line).unwrap_err(), Instead::Help(page), "{line:?}");
+    }
+    assert_eq!(parse(&["--version"]).unwrap_err(), Instead::Version);
+    assert_eq!(parse(&["-V"]).unwrap_err(), Instead::Version);
+}
+
+#[test]
+fn every_option_in_the_help_exists() {
+    for (page, verb) in [(Page::Run, "run"), (Page::Ping, "ping"), (Page::Repl, "repl")] {
+        let options: Vec<_> = page.options().collect();
+        assert!(options.len() > 3, "{options:?}");
+        for option in options {
+            let unknown = matches!(
+                parse(&[verb, option, "1"]),
+                Err(Instead::Complain(UsageError::UnknownOption { .. }))
+            );
+            assert!(!unknown, "{verb} {option}");
+        }
+        assert!(page.text().lines().all(|line| line.len() <= 80), "{verb}: too wide for a terminal");
+    }
+}
+
+#[test]
+fn no_line_panics() {
+    let parts = ["run", "-", "--", "-n=", "--=", "-é", "--é=ü", "=", "-H", "\u{0}", "--help=1", "-hV"];
+    for first in parts {
+        for second in parts {
+            for third in parts {
+                // Whatever comes of it.
+                let _options = parse(&[first, second, third]);
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What can be wrong with a command line: the user's fault, in one sentence each, with what to do next.
+
+use std::ffi::OsStr;
+
+use thiserror::Error;
+
+use super::page::Page;
+
+/// How many letters a name may be off and still be what was meant.
+const SLIPS: usize = 2;
+
+/// The verbs that people type.
+const VERBS: [&str; 4] = ["run", "ping", "repl", "help"];
+
+/// Why a command line cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum UsageError {
+    /// There is no such option.
+    #[error("unknown option {option}{}; see `{}`", suggestion(option, page.options()), page.command())]
+    UnknownOption {
+        /// With its dashes.
+        option: String,
+        /// Where it stood.
+        page: Page,
+    },
+    /// There is no such verb.
+    #[error("unknown command {word}{}; to run something on a server: client run \"…\"; see `client --help`", suggestion(word, VERBS.into_iter()))]
+    UnknownVerb {
+        /// What stood there.
+        word: String,
+    },
+    /// An option that needs a value has none.
+    #[error("{option} needs a value (one that begins with a dash goes behind =); see `{}`", page.command())]
+    NoValue {
+        /// With its dashes.
+        option: String,
+        /// Where it stood.
+        page: Page,
+    },
+    /// An option that takes no value has one.
+    #[error("{option} takes no value; see `{}`", page.command())]
+    UnwantedValue {
+        /// With its dashes.
+        option: String,
+        /// Where it stood.
+        page: Page,
+    },
+    /// A value that makes no sense.
+    #[error("{option} {value}: {why}")]
+    BadValue {
+        /// With its dashes.
+        option: String,
+        /// What was given.
+        value: String,
+        /// What would make sense.
+        why: String,
+    },
+    /// Two options that exclude each other.
+    #[error("{0} and {1} exclude each other")]
+    Conflict(&'static str, &'static str),
+    /// A word that has no meaning there.
+    #[error("unexpected {word}; see `{}`", page.command())]
+    UnexpectedWord {
+        /// The word.
+        word: String,
+        /// Where it stood.
+        page: Page,
+    },
+    /// `run` without anything to run.
+    #[error("nothing to run; write it behind the options: client run \"ls | wc\", client run -- ls -l")]
+    NoCommand,
+    /// Anything else, in the words of the parser.
+    #[error("{message}; see `{}`", page.command())]
+    Other {
+        /// Its words.
+        message: String,
+        /// Where it happened.
+        page: Page,
+    },
+}
+
+impl UsageError {
+    pub(super) fn unknown_verb(word: &OsStr) -> Self {
+        Self::UnknownVerb { word: word.to_string_lossy().into_owned() }
+    }
+}
+
+/// What may have been meant by `name`, in a form to be put behind it.
+fn suggestion(name: &str, candidates: impl Iterator<Item = &'static str>) -> String {
+    let near = candidates.map(|candidate| (strsim::osa_distance(name, candidate), candidate));
+    // A name that is all slips is another name.
+    let near = near.filter(|(distance, candidate)| *distance <= SLIPS && candidate.len() > 2 * distance);
+    near.min().map_or_else(String::new, |(_, candidate)| format!(" (did you mean {candidate}?)"))
+}
