@@ -1,6 +1,7 @@
 //! The command line: `run`, `ping`, the REPL. A user of the library like any other; everything here works with its
 //! public names.
 //!
+//! - `startup`: what has to be so before anything else happens
 //! - `args`: words to options; `duration`, `environment`, `target` for what is in them
 //! - `run`: one command; `foreground` stays with it, `input`, `output`, `json` and `signals` join it to this process
 //! - `connection`, `embedded`: the server that is used
@@ -23,37 +24,55 @@ mod ping;
 pub(crate) mod report;
 mod run;
 pub(crate) mod signals;
+mod startup;
 mod target;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
-use std::mem;
 use std::path::Path;
-use std::process::ExitCode;
+use std::pin::Pin;
+use std::{mem, panic, process};
+
+use tokio::runtime::{self, LocalOptions};
 
 use self::args::{Instead, Options, Verb};
 use self::failure::Failure;
 use self::report::Reporter;
 use crate::repl;
 
-/// Runs the program: reads its command line, does what it says, and returns what to exit with.
-pub fn main() -> ExitCode {
+/// Runs the program: reads its command line, does what it says, and exits. The first and only thing that a process
+/// does, with or without Rust's runtime around it.
+pub fn main() -> ! {
+    // A panic has told its story by then, and there may be no frame above that it could unwind to.
+    let code = panic::catch_unwind(run_program).unwrap_or(exit_code::FAILED);
+    process::exit(code.into())
+}
+
+fn run_program() -> u8 {
     let mut reporter = Reporter::new(program_name(env::args_os().next()));
+    if let Err(error) = startup::prepare() {
+        return fail(&reporter, &Failure::System { what: "the standard streams", error });
+    }
     let options = match Options::parse(env::args_os()) {
         Ok(options) => options,
-        Err(instead) => return ExitCode::from(do_instead(&reporter, instead)),
+        Err(instead) => return do_instead(&reporter, instead),
     };
     if let Verb::Run(run) = &options.verb {
         reporter.set_quiet(run.quiet);
     }
-    let code = match &options.verb {
-        Verb::Run(run) => block_on(&reporter, run::run(&options, run, &reporter)),
-        Verb::Ping(ping) => block_on(&reporter, ping::ping(&options, ping, &reporter)),
-        Verb::Repl(lines) => block_on(&reporter, repl::repl(&options, lines, &reporter)),
-        Verb::EmbeddedServer => return embedded::serve(reporter.program()),
-    };
-    ExitCode::from(code)
+    block_on(&reporter, work(&options, &reporter))
+}
+
+/// What the command line asks for. Boxed: all of them side by side would make one stack frame of 40 KiB, and every page
+/// of it would be touched.
+fn work<'a>(options: &'a Options, reporter: &'a Reporter) -> Pin<Box<dyn Future<Output = u8> + 'a>> {
+    match &options.verb {
+        Verb::Run(run) => Box::pin(run::run(options, run, reporter)),
+        Verb::Ping(ping) => Box::pin(ping::ping(options, ping, reporter)),
+        Verb::Repl(lines) => Box::pin(repl::repl(options, lines, reporter)),
+        Verb::EmbeddedServer => Box::pin(embedded::serve(reporter)),
+    }
 }
 
 /// The name that people called this program by.
@@ -86,8 +105,12 @@ fn print(reporter: &Reporter, text: &str) -> u8 {
 }
 
 /// Runs `work` to its end on this thread; no other is started unless something would block.
+///
+/// A runtime that cannot have worker threads: the linker then leaves out what those need, among it a library that
+/// would have to be loaded at each start.
 fn block_on(reporter: &Reporter, work: impl Future<Output = u8>) -> u8 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build();
+    let mut builder = runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().build_local(LocalOptions::default());
     match runtime {
         Ok(runtime) => {
             let code = runtime.block_on(work);

@@ -58,41 +58,46 @@ fn version() -> String {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     logging::start(arguments.log_format, arguments.log_level);
-    if arguments.inetd {
-        return exit(serve_stdin());
-    }
-    exit(listen(&Config { listen: arguments.listen }))
+    let result = if arguments.inetd {
+        on(&mut runtime::Builder::new_current_thread(), serve_stdin())
+    } else {
+        on(&mut runtime::Builder::new_multi_thread(), listen(Config { listen: arguments.listen }))
+    };
+    ExitCode::from(exit_code(result))
 }
 
-/// Serves the connection that is stdin, for a parent process that has made it; errors go to stderr.
-pub fn inetd() -> ExitCode {
+/// Serves the connection that is stdin, for a parent process that has made it; errors go to stderr. The exit code.
+///
+/// To be called from inside a runtime, and once: it changes the process's signal actions and its umask.
+pub async fn inetd() -> u8 {
     logging::start(LogFormat::Text, LogLevel::Error);
-    exit(serve_stdin())
+    exit_code(serve_stdin().await)
 }
 
-fn listen(config: &Config) -> Result<(), StartError> {
-    keep_children();
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let stop = stop_signal()?;
-        let server = Server::bind(config).await?;
-        umask(UMASK);
-        announce(&server.endpoints()?)?;
-        server.run(stop).await;
-        Ok(())
-    })
+fn on(
+    builder: &mut runtime::Builder,
+    work: impl Future<Output = Result<(), StartError>>,
+) -> Result<(), StartError> {
+    builder.enable_all().build()?.block_on(work)
 }
 
-fn serve_stdin() -> Result<(), StartError> {
+async fn listen(config: Config) -> Result<(), StartError> {
     keep_children();
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let stop = stop_signal()?;
-        let (transport, peer) = stdin_connection().map_err(StartError::NoConnection)?;
-        umask(UMASK);
-        serve_one(transport, peer, stop).await;
-        Ok(())
-    })
+    let stop = stop_signal()?;
+    let server = Server::bind(&config).await?;
+    umask(UMASK);
+    announce(&server.endpoints()?)?;
+    server.run(stop).await;
+    Ok(())
+}
+
+async fn serve_stdin() -> Result<(), StartError> {
+    keep_children();
+    let stop = stop_signal()?;
+    let (transport, peer) = stdin_connection().map_err(StartError::NoConnection)?;
+    umask(UMASK);
+    serve_one(transport, peer, stop).await;
+    Ok(())
 }
 
 /// Takes the connection off descriptor 0.
@@ -148,8 +153,9 @@ fn announce(endpoints: &[Endpoint]) -> io::Result<()> {
     stdout.flush().or(Ok(()))
 }
 
-fn exit(result: Result<(), StartError>) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+/// The exit code of a server that ended so, and on stderr the reason if there is one.
+fn exit_code(result: Result<(), StartError>) -> u8 {
+    let Err(error) = result else { return 0 };
     let (code, advice) = match &error {
         StartError::NotLoopback { .. } => (
             EX_CONFIG,
@@ -169,7 +175,7 @@ fn exit(result: Result<(), StartError>) -> ExitCode {
         StartError::Io(_) => (EX_SOFTWARE, String::new()),
     };
     eprintln!("{}: {error}{advice}", program_name());
-    ExitCode::from(code)
+    code
 }
 
 fn program_name() -> String {

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use common::endpoint::{Endpoint, Target};
 use common::transport::Transport;
@@ -16,6 +16,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::task;
 
 use super::failure::Failure;
+use super::report::Reporter;
 use crate::Client;
 
 /// Strangers that may come to the listener before our own connection does.
@@ -63,8 +64,8 @@ fn start(program: &str) -> io::Result<(Client, String, Server)> {
 }
 
 /// What the server's process runs.
-pub(crate) fn serve(_program: &str) -> ExitCode {
-    server::cli::inetd()
+pub(crate) async fn serve(_reporter: &Reporter) -> u8 {
+    server::cli::inetd().await
 }
 
 /// Starts this program again, with `connection` as its stdin. In a process group of its own, so that Ctrl-C in the

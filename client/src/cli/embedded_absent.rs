@@ -1,8 +1,8 @@
 //! In place of `embedded` in a build without the server: refuses.
 
-use std::process::ExitCode;
-
+use super::exit_code;
 use super::failure::Failure;
+use super::report::Reporter;
 use crate::Client;
 
 /// There is none.
@@ -23,6 +23,8 @@ impl Server {
 }
 
 /// What the hidden subcommand comes to.
-pub(crate) fn serve(program: &str) -> ExitCode {
-    super::fail(&super::report::Reporter::new(program), &Failure::NoEmbedded).into()
+#[expect(clippy::unused_async, reason = "the real one waits")]
+pub(crate) async fn serve(reporter: &Reporter) -> u8 {
+    reporter.say(Failure::NoEmbedded);
+    exit_code::FAILED
 }

@@ -4,10 +4,11 @@ mod request;
 
 use std::future::Future;
 use std::io;
+use std::thread;
 use std::time::Duration;
 
 use common::job::{JobId, Outcome, Signal};
-use tokio::time;
+use tokio::{task, time};
 
 use super::args::{Options, RunOptions};
 use super::connection::Connection;
@@ -54,11 +55,13 @@ impl Call {
         let variables = request::variables(run)?;
         let input = request::input(run)?;
         let connection = Connection::open(options, program).await?;
-        // Before the job can start, so that no signal ends us without ending it in its own way.
-        let signals = Signals::install()?;
         let started = request::command(&connection.client, run, variables, &input).start().await;
+        // The request leaves now, and the rest is done while the server is busy; one on this machine may need our
+        // processor for that. A signal that comes before the handlers ends us, and so the job.
+        task::yield_now().await;
+        thread::yield_now();
         match started {
-            Ok(job) => Ok(Self { connection, job, input, signals }),
+            Ok(job) => Ok(Self { connection, job, input, signals: Signals::install()? }),
             Err(error) => {
                 connection.end().await;
                 Err(error.into())

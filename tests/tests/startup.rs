@@ -1,0 +1,48 @@
+//! The client starts without Rust's own runtime. What that would have seen to, the client sees to.
+
+use tests::{Ran, Sandbox, TestServer};
+
+#[test]
+fn closed_standard_descriptors_are_nobody_elses() {
+    let server = TestServer::start();
+    // Were one of them taken by a socket or a file, output would go there, or its input would come from there.
+    for (closed, output, errors) in [
+        ("<&-", "out", "err"),
+        (">&-", "", "err"),
+        ("2>&-", "out", ""),
+        ("<&- >&-", "", "err"),
+        ("<&- 2>&-", "out", ""),
+        (">&- 2>&-", "", ""),
+        ("<&- >&- 2>&-", "", ""),
+    ] {
+        let script = format!("$CLIENT run 'cat; printf out; printf err >&2; exit 3' {closed}");
+        let ran = Ran::of(&mut server.script("/bin/sh", &script)).exits(3);
+        assert_eq!((ran.text().as_str(), ran.errors().as_str()), (output, errors), "{closed}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_does_not_kill_the_client() {
+    let server = TestServer::start();
+    let command = "trap \"\" PIPE; yes 2>/dev/null; exit 9";
+    let script = format!("{{ $CLIENT run '{command}'; echo $? >&2; }} | head -n 1");
+    let ran = Ran::of(&mut server.script("/bin/sh", &script)).exits(0);
+    assert_eq!((ran.text().as_str(), ran.errors().as_str()), ("y\n", "9\n"));
+}
+
+#[test]
+fn a_private_server_and_its_commands_get_no_signal_settings_of_the_clients() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.client();
+    let ran =
+        Ran::of(command.args(["--embedded", "run", "cat /proc/$PPID/status /proc/self/status"])).exits(0);
+    let text = ran.text();
+    let masks = |name: &str| -> Vec<u64> {
+        let values = text.lines().filter_map(|line| line.strip_prefix(name));
+        values.map(|value| u64::from_str_radix(value.trim(), 16).unwrap()).collect()
+    };
+    let broken_pipe = 1 << (13 - 1);
+    let (server, own) = (masks("SigBlk:")[0], masks("SigBlk:")[1]);
+    assert_eq!((server & !broken_pipe, own), (0, 0), "{text}");
+    assert_eq!(masks("SigIgn:")[1] & broken_pipe, 0, "{text}");
+}
