@@ -132,3 +132,13 @@ fn a_user_that_the_server_does_not_run_as_is_refused() {
     let message = Ran::of(server.bare_client().args(["-H", &target, "run", "id"])).complains("client", 125);
     assert!(message.contains("somebody-else"), "{message}");
 }
+
+#[test]
+fn a_name_that_makes_no_sense_is_found_where_it_was_written() {
+    let sandbox = Sandbox::new();
+    let message = Ran::of(sandbox.client().args(["-H", "db1:ssh", "run", "true"])).complains("client", 125);
+    assert!(message.contains("-H: ") && message.contains("db1:ssh"), "{message}");
+    let message =
+        Ran::of(sandbox.client().env("TELEX_HOST", "[::1").args(["run", "true"])).complains("client", 125);
+    assert!(message.contains("TELEX_HOST: ") && message.contains("[v6]:port"), "{message}");
+}

@@ -21,9 +21,14 @@ pub(crate) enum Failure {
     /// The library's.
     #[error("{}", explain(.0))]
     Client(#[from] Error),
-    /// `TELEX_HOST` makes no sense.
-    #[error("TELEX_HOST: {0}")]
-    HostVariable(EndpointError),
+    /// The server's name makes no sense.
+    #[error("{given_by}: {error}")]
+    Host {
+        /// Where the user wrote it.
+        given_by: &'static str,
+        /// What is wrong with it.
+        error: EndpointError,
+    },
     /// Nobody named a server, and the user has none running.
     #[error(
         "no server listens at {0}: start `server`, name another one with -H, or pass --embedded for a private one"

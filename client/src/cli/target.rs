@@ -30,13 +30,13 @@ impl Place {
     /// [`Failure`] if a name makes no sense or there is none at all.
     pub(crate) fn resolve(host: Option<&str>) -> Result<Self, Failure> {
         if let Some(host) = host {
-            let target = host.parse().map_err(Error::from)?;
+            let target = host.parse().map_err(|error| Failure::Host { given_by: "-H", error })?;
             return Ok(Self { target, name: host.to_owned(), local: false });
         }
         if let Some(host) = env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
             // What is not text is no host either, and the error says so.
             let name = host.to_string_lossy().into_owned();
-            let target = name.parse().map_err(Failure::HostVariable)?;
+            let target = name.parse().map_err(|error| Failure::Host { given_by: HOST_VARIABLE, error })?;
             return Ok(Self { target, name, local: false });
         }
         let directory = |name| env::var_os(name).map(PathBuf::from);
