@@ -18,6 +18,8 @@ pub(crate) struct Contestant {
     command: Command,
     stdin: Option<PathBuf>,
     every: u32,
+    /// Whether its ratio has a goal to meet.
+    pub(crate) judged: bool,
     /// Seconds from the start of the process to its end.
     pub(crate) wall: Samples,
     /// Seconds of CPU of the process and of its own children; not of any server.
@@ -26,12 +28,26 @@ pub(crate) struct Contestant {
 
 impl Contestant {
     pub(crate) fn new(name: &'static str, command: Command) -> Self {
-        Self { name, command, stdin: None, every: 1, wall: Samples::default(), cpu: Samples::default() }
+        Self {
+            name,
+            command,
+            stdin: None,
+            every: 1,
+            judged: false,
+            wall: Samples::default(),
+            cpu: Samples::default(),
+        }
     }
 
     /// Takes part in one round of `rounds` only, because it is slow.
     pub(crate) fn every(mut self, rounds: u32) -> Self {
         self.every = rounds;
+        self
+    }
+
+    /// Has a goal to meet.
+    pub(crate) fn judged(mut self) -> Self {
+        self.judged = true;
         self
     }
 
@@ -70,7 +86,7 @@ pub(crate) struct Course {
 }
 
 /// Runs everyone once a round, each round in another order, so that nobody always follows the same neighbour: who comes
-/// after a large program finds the caches cold. The orders are the same in every race.
+/// after a large program finds the caches cold. The orders are the same in every race of as many rounds.
 pub(crate) fn race(contestants: &mut [Contestant], course: Course) -> Result<()> {
     for _ in 0..course.warm_up {
         for contestant in contestants.iter_mut().filter(|contestant| contestant.every == 1) {

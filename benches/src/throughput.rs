@@ -72,7 +72,7 @@ impl Race<'_> {
         let piped = self.sandbox.local_shell(&format!("{source} | cat"));
         let run = self.telex.run(self.sandbox, &self.telex.tcp, source);
         let mut entries = vec![
-            (Contestant::new("client run, TCP", run), Some(self.telex.id())),
+            (Contestant::new("client run, TCP", run).judged(), Some(self.telex.id())),
             (Contestant::new("local pipe to cat", piped), None),
         ];
         if let Some(socat) = &socat {
@@ -82,7 +82,7 @@ impl Race<'_> {
         if let Some(ssh) = self.ssh {
             entries.push((Contestant::new("ssh", ssh.run(self.sandbox, source)).every(ONCE), Some(ssh.id())));
         }
-        self.run("command -> here", entries, true, report)
+        self.run("command -> here", entries, report)
     }
 
     fn upload(&self, file: &MemoryFile, report: &mut Report) -> Result<()> {
@@ -99,10 +99,10 @@ impl Race<'_> {
         if let Some(ssh) = self.ssh {
             entries.push((contestant("ssh", ssh.run(self.sandbox, sink)).every(ONCE), Some(ssh.id())));
         }
-        self.run("here -> command", entries, false, report)
+        self.run("here -> command", entries, report)
     }
 
-    fn run(&self, title: &str, entries: Vec<Entry>, judged: bool, report: &mut Report) -> Result<()> {
+    fn run(&self, title: &str, entries: Vec<Entry>, report: &mut Report) -> Result<()> {
         let gibibytes = self.bytes as f64 / GIB as f64;
         let (mut contestants, servers): (Vec<_>, Vec<_>) = entries.into_iter().unzip();
         let used_before = cpu_times(&servers);
@@ -119,8 +119,7 @@ impl Race<'_> {
         for (contestant, used) in contestants.iter().zip(used) {
             let ratio = rate(contestant) / socat;
             let server = used / (gibibytes * f64::from(contestant.runs(self.rounds)));
-            let judged = judged && contestant.name.starts_with("client");
-            let goal = judged.then(|| Goal::at_least(ratio, GOAL, "x socat"));
+            let goal = contestant.judged.then(|| Goal::at_least(ratio, GOAL, "x socat"));
             let numbers = [rate(contestant), contestant.cpu.median() / gibibytes, server, ratio];
             table.row(contestant.name, &numbers, goal);
         }

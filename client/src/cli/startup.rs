@@ -31,8 +31,8 @@ fn open_standard_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-/// A write to a reader that is gone is an error here, and no signal. Blocked and not ignored, which programs started
-/// from here would inherit; threads inherit it.
+/// A write to a reader that is gone is an error here, and no signal. Blocked, because no safe function ignores it; threads
+/// inherit that, and programs that the standard library starts do not.
 fn block_broken_pipe_signal() -> io::Result<()> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGPIPE);

@@ -84,7 +84,7 @@ pub(super) enum Action {
 ///      └───────────────────────────┘
 ///   Running ── Exited, having been told to end ──► Ending
 ///
-///   HUP ─ 1 s ─► TERM ─ 10 s ─► KILL ─ 5 s ─► given up
+///   HUP at 0 s ─► TERM at 1 s ─► KILL at 10 s (stopping: 6 s) ─ 5 s ─► given up
 /// ```
 ///
 /// A command that exits by itself leaves alone what it put into the background; only a job that is *ended* takes its

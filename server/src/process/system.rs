@@ -1,4 +1,4 @@
-//! The calls that no safe crate offers as they are needed here. The only `unsafe` code of Telex.
+//! The calls that no safe crate offers as they are needed here. The only `unsafe` code of the server.
 //!
 //! `posix_spawn` with a directory, a session and closed descriptors in one: `std::process::Command` falls back to
 //! `fork` for any of these, which costs 27 ms for a server of 500 MB, and nix's wrapper has neither the directory
