@@ -34,6 +34,7 @@ use std::path::Path;
 use std::pin::Pin;
 use std::{mem, panic, process};
 
+use common::job::Signal;
 use tokio::runtime::{self, LocalOptions};
 
 use self::args::{Instead, Options, Verb};
@@ -100,7 +101,8 @@ fn version(program: &str) -> String {
 fn print(reporter: &Reporter, text: &str) -> u8 {
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => 0,
-        Err(error) => fail(reporter, &Failure::Output { stream: "stdout", error }),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => exit_code::of_signal(Signal::PIPE),
+        Err(error) => fail(reporter, &Failure::Stdout(error)),
     }
 }
 
@@ -110,6 +112,7 @@ fn print(reporter: &Reporter, text: &str) -> u8 {
 /// would have to be loaded at each start.
 fn block_on(reporter: &Reporter, work: impl Future<Output = u8>) -> u8 {
     let mut builder = runtime::Builder::new_current_thread();
+    builder.on_thread_start(signals::leave_to_main_thread);
     let runtime = builder.enable_io().enable_time().build_local(LocalOptions::default());
     match runtime {
         Ok(runtime) => {

@@ -17,6 +17,7 @@
 //! - [`Command`]: what to run, argv or shell string
 //! - [`Job`]: a command that runs; [`JobStdin`] and [`JobOutput`] are its streams
 //! - [`Error`]: what failed, and whose fault it is
+//! - [`Target`], [`JobId`], [`Signal`], [`Outcome`], [`Bytes`]: what these take and give
 
 pub mod cli;
 mod client;
@@ -32,3 +33,7 @@ pub use command::{Command, Output, Stdin};
 pub use error::Error;
 pub use job::{Finished, Job};
 pub use job_stream::{JobOutput, JobStdin};
+
+pub use bytes::Bytes;
+pub use common::endpoint::{Endpoint, Target};
+pub use common::job::{JobId, Outcome, Signal, StartFailure};

@@ -171,18 +171,12 @@ impl Work<'_> {
         let is_comment = text.trim_ascii_start().first().is_none_or(|first| *first == b'#');
         match commands::parse(text) {
             _ if is_comment => return Ok(Next::Line),
-            None => {
-                let next = self.remote(text).await;
-                if self.source == Source::Terminal && text == b"exit" {
-                    report::print("that was the shell of this one line; Ctrl-D or :quit leaves");
-                }
-                return next;
-            }
+            None => return self.remote(text).await,
             Some(Ok(Builtin::Remote(line))) => return self.remote(line.as_bytes()).await,
             Some(Ok(Builtin::Quit)) => return Ok(Next::Leave(self.last_code())),
             Some(Ok(Builtin::Help)) => {
                 let written = writeln!(io::stdout(), "{}", commands::HELP);
-                written.map_err(|error| Failure::Output { stream: "stdout", error })?;
+                written.map_err(Failure::Stdout)?;
                 self.code = 0;
             }
             Some(Err(error)) => {
@@ -208,6 +202,9 @@ impl Work<'_> {
         let ending = attend(self.session.client(), &job, output, async { Ok(()) }, &mut self.signals).await;
         let signal = match ending {
             Ending::Over { result: Ok(finished), signal, .. } => {
+                if let Some(code) = self.session.left(&finished.outcome).await? {
+                    return Ok(Next::Leave(code));
+                }
                 self.finish(&finished, signal);
                 signal
             }

@@ -140,7 +140,7 @@ pub enum EndpointError {
         text: String,
     },
     /// The port part.
-    #[error("not a port between 0 and 65535: {text:?}")]
+    #[error("not a port between 0 and 65535: {text:?} (write host:port; without one it is 9000)")]
     Port {
         /// What was written.
         text: String,

@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::endpoint::Endpoint;
 use common::transport::Transport;
+use nix::sys::signal::{SigSet, Signal};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, getsockname};
 use rustix::process::umask;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
 
 use crate::authorize::Peer;
 use crate::config::Config;
@@ -78,6 +80,10 @@ fn on(
     builder: &mut runtime::Builder,
     work: impl Future<Output = Result<(), StartError>>,
 ) -> Result<(), StartError> {
+    builder.on_thread_start(|| {
+        // Signals are the main thread's, which is the one that installs handlers.
+        stop_signals().thread_block().ok();
+    });
     builder.enable_all().build()?.block_on(work)
 }
 
@@ -119,8 +125,11 @@ fn stdin_connection() -> io::Result<(Transport, Peer)> {
 /// Ready when SIGTERM, SIGINT or SIGHUP comes; all are caught from now on. A hang-up that the parent has set to be
 /// ignored (nohup(1)) stays ignored.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    // A signal that came between a handler and its registration would be lost.
+    stop_signals().thread_block()?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hang_up = if is_hang_up_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    stop_signals().thread_unblock()?;
     Ok(async move {
         let hang_up = async {
             match &mut hang_up {
@@ -136,6 +145,10 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
+fn stop_signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
+}
+
 /// Whether this process was started with SIGHUP ignored: bit 0 of `SigIgn` (proc_pid_status(5)).
 fn is_hang_up_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -147,7 +160,8 @@ fn is_hang_up_ignored() -> bool {
 fn announce(endpoints: &[Endpoint]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for endpoint in endpoints {
-        // Nobody has to listen to this.
+        info!(%endpoint, "listening");
+        // Nobody has to listen to this; the log has it, too.
         writeln!(stdout, "listening on {endpoint}").ok();
     }
     stdout.flush().or(Ok(()))

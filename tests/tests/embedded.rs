@@ -121,5 +121,7 @@ fn a_repl_can_have_a_private_server_too() {
 #[test]
 fn a_host_and_a_private_server_exclude_each_other() {
     let sandbox = Sandbox::new();
-    Ran::of(sandbox.client().args(["-H", "127.0.0.1:1", "--embedded", "run", "true"])).exits(125);
+    let ran = Ran::of(sandbox.client().args(["-H", "127.0.0.1:1", "--embedded", "run", "true"]));
+    let message = ran.complains("client", 125);
+    assert!(message.contains("exclude each other"), "{message}");
 }

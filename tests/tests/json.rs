@@ -1,8 +1,12 @@
 //! `--json`: one event a line on stdout and nothing else, for programs that need the outcome itself.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+use std::io::{PipeReader, Read, pipe};
+use std::process::{Child, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tests::{Ran, TestServer};
+use tests::{DEADLINE, Mark, Ran, TestServer, wait_until};
 
 /// The events on stdout; every line must be one.
 fn events(ran: &Ran) -> Vec<Value> {
@@ -133,13 +137,51 @@ fn every_outcome_has_its_event_and_the_usual_exit_code() {
 #[test]
 fn a_lost_connection_is_an_outcome_of_its_own() {
     let mut server = TestServer::start();
-    let mark = tests::Mark::new();
+    let mark = Mark::new();
     let mut command = server.client();
     command.args(["run", "--json"]).args(mark.option()).arg("echo ready; exec sleep 1000");
     let mut client = tests::Running::start(&mut command);
     client.wait_for_stdout("ready");
-    server.signal(rustix::process::Signal::KILL);
+    server.signal(Signal::KILL);
     server.wait();
     let last = events(&client.finish().exits(125)).pop().unwrap();
     assert_eq!((&last["event"], &last["outcome"]), (&json!("ended"), &json!("lost")), "{last}");
+}
+
+/// A client whose command is over, and whose stdout takes no more: 50,000 zero bytes are 300,000 as JSON.
+fn stuck_in_its_output(server: &TestServer) -> (Child, PipeReader) {
+    let mark = Mark::new();
+    let (reader, writer) = pipe().unwrap();
+    let mut command = server.client();
+    command.args(["run", "-n", "--json"]).args(mark.option());
+    command.arg("head -c 50000 /dev/zero; exit 3").stdout(writer);
+    let client = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the pipe is full", DEADLINE, || rustix::io::ioctl_fionread(&reader).unwrap() > 60_000);
+    mark.wait_until_gone();
+    (client, reader)
+}
+
+#[test]
+fn a_signal_that_ends_nobody_does_not_cut_the_events_short() {
+    let server = TestServer::start();
+    let (mut client, mut reader) = stuck_in_its_output(&server);
+    for signal in [Signal::USR1, Signal::USR2] {
+        kill_process(Pid::from_child(&client), signal).unwrap();
+    }
+    let mut text = String::new();
+    reader.read_to_string(&mut text).unwrap();
+    assert_eq!(client.wait().unwrap().code(), Some(3));
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["code"]), (&json!("ended"), &json!(3)));
+}
+
+#[test]
+fn an_interrupt_cuts_the_events_short_and_says_so() {
+    let server = TestServer::start();
+    let (client, _reader) = stuck_in_its_output(&server);
+    kill_process(Pid::from_child(&client), Signal::INT).unwrap();
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.ends_with("not all of its output is written\n"), "{errors}");
 }

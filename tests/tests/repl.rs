@@ -51,11 +51,34 @@ fn a_line_that_fails_keeps_what_lasts() {
 }
 
 #[test]
-fn a_line_that_exits_ends_itself_and_not_the_session() {
+fn exit_leaves_and_nothing_behind_it_runs() {
     let server = TestServer::start();
-    let ran = repl(&server, &["repl"], "exit 3\necho goes on\n").exits(0);
+    let never = "\necho never\n";
+    for (line, code) in [
+        ("exit 3", 3),
+        ("cd /no/such/place 2>/dev/null || exit 7", 7),
+        ("check() { test -e /no/such/file || exit 8; }; check", 8),
+        ("(exit 9)\nexit", 9),
+        ("false; exit", 1),
+        ("exit 0", 0),
+    ] {
+        let ran = repl(&server, &["repl"], &format!("echo before\n{line}{never}")).exits(code);
+        assert_eq!(ran.text(), "before\n", "{line}");
+        assert!(!ran.errors().contains("SIG"), "{ran:?}");
+    }
+}
+
+#[test]
+fn the_exit_of_another_shell_is_its_own() {
+    let server = TestServer::start();
+    let script = "(exit 3)\nsh -c 'exit 4'\nkill -VTALRM $$\necho goes on\n";
+    let ran = repl(&server, &["repl"], script).exits(0);
     assert_eq!(ran.text(), "goes on\n");
-    assert!(ran.errors().contains("exit 3"), "{ran:?}");
+    let errors = ran.errors();
+    assert!(
+        errors.contains("exit 3") && errors.contains("exit 4") && errors.contains("SIGVTALRM"),
+        "{errors}"
+    );
 }
 
 #[test]
@@ -170,4 +193,11 @@ fn no_server_is_said_at_once() {
     let sandbox = tests::Sandbox::new();
     let ran = Ran::with_input(sandbox.client().args(["-H", "unix:/no/such/socket", "repl"]), b"echo never\n");
     ran.complains("client", 125);
+}
+
+#[test]
+fn what_has_no_lines_is_no_script() {
+    let server = TestServer::start();
+    let message = repl(&server, &["repl", "/dev/zero"], "").complains("client", 125);
+    assert!(message.contains("a line of more than"), "{message}");
 }

@@ -46,3 +46,10 @@ fn a_private_server_and_its_commands_get_no_signal_settings_of_the_clients() {
     assert_eq!((server & !broken_pipe, own), (0, 0), "{text}");
     assert_eq!(masks("SigIgn:")[1] & broken_pipe, 0, "{text}");
 }
+
+#[test]
+fn a_version_that_cannot_be_written_is_a_failure() {
+    let sandbox = Sandbox::new();
+    let ran = Ran::of(&mut sandbox.script("/bin/sh", "$CLIENT --version >/dev/full")).exits(125);
+    assert!(ran.errors().ends_with("cannot write to stdout: no space left on device\n"), "{ran:?}");
+}

@@ -143,3 +143,10 @@ fn a_directory_as_stdin_harms_nobody_who_does_not_read() {
     let server = TestServer::start();
     Ran::of(&mut server.script("/bin/sh", "$CLIENT run true < /tmp")).succeeds();
 }
+
+#[test]
+fn a_directory_that_was_named_is_no_input() {
+    let server = TestServer::start();
+    let message = server.run(["--stdin", "/", "cat"]).complains("client", 125);
+    assert!(message.contains("is a directory"), "{message}");
+}

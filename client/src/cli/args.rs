@@ -11,7 +11,7 @@ mod page;
 mod tokens;
 mod usage;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -177,22 +177,25 @@ impl Verb {
             Some("ping") => PingOptions::parse(tokens, server).map(Self::Ping),
             Some("repl") => ReplOptions::parse(tokens, server).map(Self::Repl),
             Some("embedded-server") => Ok(Self::EmbeddedServer),
-            Some("help") => Err(help(tokens)),
+            Some("help") => Err(Instead::Help(help(tokens)?)),
             _ => Err(UsageError::unknown_verb(&word).into()),
         }
     }
 }
 
 /// `help`, and `help VERB`.
-fn help(tokens: &mut Tokens) -> Instead {
-    match tokens.next() {
-        Ok(Some(Token::Word(verb))) => match Page::of(&verb) {
-            Some(page) => Instead::Help(page),
-            None => UsageError::unknown_verb(&verb).into(),
-        },
-        Ok(_) => Instead::Help(Page::Client),
-        Err(error) => error.into(),
+fn help(tokens: &mut Tokens) -> Result<Page, Instead> {
+    let mut page = None;
+    while let Some(token) = tokens.next()? {
+        match token {
+            Token::Option(option) => Server::default().take(&option, tokens)?,
+            Token::Word(verb) if page.is_none() => {
+                page = Some(Page::of(&verb).ok_or_else(|| UsageError::unknown_verb(&verb))?);
+            }
+            Token::Word(word) => return Err(tokens.unexpected(&word).into()),
+        }
     }
+    Ok(page.unwrap_or(Page::Client))
 }
 
 impl RunOptions {
@@ -234,7 +237,7 @@ impl RunOptions {
 
     fn take(&mut self, option: &str, tokens: &mut Tokens, server: &mut Server) -> Result<(), Instead> {
         match option {
-            "--cwd" => self.cwd = Some(tokens.value(option)?.into()),
+            "--cwd" => self.cwd = Some(tokens.parsed_os(option, directory)?),
             "-e" | "--env" => self.env.push(tokens.parsed_os(option, Assignment::parse)?),
             "--env-file" => self.env_file.push(tokens.value(option)?.into()),
             "--stdin" => self.stdin = Some(tokens.value(option)?.into()),
@@ -249,6 +252,11 @@ impl RunOptions {
         }
         Ok(())
     }
+}
+
+/// An empty name is a variable that was not set, and not the home directory.
+fn directory(text: &OsStr) -> Result<PathBuf, &'static str> {
+    if text.is_empty() { Err("name a directory, or leave the option out") } else { Ok(text.into()) }
 }
 
 impl Words {

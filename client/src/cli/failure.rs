@@ -6,11 +6,10 @@ use std::path::PathBuf;
 
 use common::endpoint::{Endpoint, EndpointError};
 use common::job::JobId;
+use common::reason::system_reason;
 use thiserror::Error;
 
 use super::environment::AssignmentError;
-use common::reason::system_reason;
-
 use super::report::{explain, what_failed};
 use crate::Job;
 use crate::error::Error;
@@ -76,7 +75,7 @@ pub(crate) enum Failure {
     /// Our stdin cannot be read; to end the command's as if it were whole would be a lie.
     #[error("cannot read stdin: {}; the job is being ended", system_reason(.0))]
     Input(io::Error),
-    /// Our stdout or stderr cannot be written.
+    /// Our stdout or stderr cannot be written, and a job has output for it.
     #[error("cannot write to {stream}: {}; the job is being ended", system_reason(error))]
     Output {
         /// Which.
@@ -84,6 +83,9 @@ pub(crate) enum Failure {
         /// The system's error.
         error: io::Error,
     },
+    /// Our stdout cannot be written, and there is no job.
+    #[error("cannot write to stdout: {}", system_reason(.0))]
+    Stdout(io::Error),
     /// A script for the REPL cannot be read.
     #[error("cannot read {}: {}", .0.display(), system_reason(.1))]
     Script(PathBuf, io::Error),

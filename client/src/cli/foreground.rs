@@ -111,7 +111,7 @@ async fn answer<T>(doubt: &mut Option<(Signal, impl Future<Output = Result<T, El
 }
 
 /// Whether a signal would have ended this program if it did not pass it on.
-fn ends_us(signal: Signal) -> bool {
+pub(super) fn ends_us(signal: Signal) -> bool {
     signal != Signal::USR1 && signal != Signal::USR2
 }
 

@@ -63,8 +63,14 @@ impl Input {
     /// # Errors
     /// [`Failure::StdinFile`].
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        let file = std::fs::File::open(path).map(OwnedFd::from);
-        file.and_then(Self::classify).map_err(|error| Failure::StdinFile(path.to_owned(), error))
+        let open = || {
+            let file = std::fs::File::open(path)?;
+            if file.metadata()?.is_dir() {
+                return Err(Errno::ISDIR.into());
+            }
+            Self::classify(OwnedFd::from(file))
+        };
+        open().map_err(|error| Failure::StdinFile(path.to_owned(), error))
     }
 
     fn classify(descriptor: OwnedFd) -> io::Result<Self> {

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::exit_code;
 use super::failure::Failure;
 use super::report::{self, Reporter};
+use super::signals;
 use crate::Client;
 
 /// How long a pong may take before it counts as lost.
@@ -34,10 +35,9 @@ pub(crate) async fn ping(options: &Options, ping: &PingOptions, reporter: &Repor
 async fn try_ping(options: &Options, ping: &PingOptions, reporter: &Reporter) -> Result<u8, Failure> {
     let connection = Connection::open(options, reporter.program()).await?;
     connection.client.ready().await?;
-    let interrupt =
-        |kind| unix::signal(kind).map_err(|error| Failure::System { what: "a signal handler", error });
-    let (mut interrupt, mut terminate) =
-        (interrupt(SignalKind::interrupt())?, interrupt(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = signals::install(|| {
+        Ok((unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?))
+    })?;
     let mut statistics = Statistics::default();
     let shown = tokio::select! {
         shown = round_trips(&connection, ping, &mut statistics, reporter) => shown,
@@ -57,7 +57,7 @@ async fn try_ping(options: &Options, ping: &PingOptions, reporter: &Reporter) ->
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             Ok(exit_code::of_signal(common::job::Signal::PIPE))
         }
-        Err(error) => Err(Failure::Output { stream: "stdout", error }),
+        Err(error) => Err(Failure::Stdout(error)),
     }
 }
 
@@ -69,6 +69,7 @@ async fn round_trips(
 ) -> io::Result<()> {
     for number in 1..=ping.count {
         let started = Instant::now();
+        statistics.sent += 1;
         match pong(&connection.client).await {
             Pong::After(time) => {
                 statistics.received(time);
@@ -76,11 +77,9 @@ async fn round_trips(
                 show(format_args!("pong from {}: seq={number} time={time} ms", connection.address))?;
             }
             Pong::TooLate => {
-                statistics.lost(1);
                 reporter.say(format_args!("no pong within {} s: seq={number}", PATIENCE.as_secs()));
             }
             Pong::Never(failure) => {
-                statistics.lost(1);
                 reporter.say(failure);
                 return Ok(());
             }
@@ -128,11 +127,6 @@ impl Statistics {
         self.most = self.most.max(time);
         self.sum += time;
         self.received += 1;
-        self.sent += 1;
-    }
-
-    fn lost(&mut self, count: u64) {
-        self.sent += count;
     }
 
     fn is_complete(&self) -> bool {
@@ -171,12 +165,13 @@ mod tests {
         let mut statistics = Statistics::default();
         assert_eq!(statistics.to_string(), "0 sent, 0 received, 0% lost");
         for micros in [140, 101, 125] {
+            statistics.sent += 1;
             statistics.received(Duration::from_micros(micros));
         }
         let rtt = "rtt min/avg/max = 0.101/0.122/0.140 ms";
         assert_eq!(statistics.to_string(), format!("3 sent, 3 received, 0% lost\n{rtt}"));
         assert!(statistics.is_complete());
-        statistics.lost(1);
+        statistics.sent += 1;
         assert_eq!(statistics.to_string(), format!("4 sent, 3 received, 25% lost\n{rtt}"));
         assert!(!statistics.is_complete());
     }

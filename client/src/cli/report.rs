@@ -16,6 +16,9 @@ use common::reason::system_reason;
 use super::escape::escape;
 use crate::error::Error;
 
+/// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
+const LINE_BYTES: usize = 4096;
+
 /// Says things to the user on stderr.
 #[derive(Debug, Clone)]
 pub(crate) struct Reporter {
@@ -59,9 +62,11 @@ pub(crate) fn end_echo() {
     }
 }
 
-/// Writes `line`, escaped, to stderr in one piece.
+/// Writes `line`, escaped and cut if it is very long, to stderr in one piece.
 pub(crate) fn print(line: &str) {
-    let line = format!("{}\n", escape(line));
+    let shown = line.get(..line.floor_char_boundary(LINE_BYTES)).unwrap_or(line);
+    let rest = if shown.len() < line.len() { "…" } else { "" };
+    let line = format!("{}{rest}\n", escape(shown));
     // Nobody is left to tell that stderr is gone.
     io::stderr().write_all(line.as_bytes()).ok();
 }

@@ -4,6 +4,7 @@ mod request;
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::args::{Options, RunOptions};
 use super::connection::Connection;
 use super::exit_code;
 use super::failure::Failure;
-use super::foreground::{Ending, attend};
+use super::foreground::{Ending, attend, ends_us};
 use super::input::Input;
 use super::json::{Ended, Event, Narrator};
 use super::output::{Relayed, Streams};
@@ -25,6 +26,8 @@ use crate::{Finished, Job};
 
 /// How long the last event may take when the user or a failure has ended the call: stdout may be what is stuck.
 const LAST_EVENT: Duration = Duration::from_millis(200);
+
+const CUT_SHORT: &str = "the command is over, but not all of its output is written";
 
 const LEFT_OPEN: &str = "a background process still holds the output open; \
      what it writes from now on is not shown (--wait-output waits)";
@@ -102,10 +105,11 @@ impl Call {
                 exit_code::of_signal(signal)
             }
             Ending::CutShort { result, signal } => {
+                reporter.say(CUT_SHORT);
                 if let Ok(finished) = result {
                     self.input.settle(finished.stdin_consumed);
+                    tell_last(narrator, &Event::Ended(Ended::reported(self.job.id(), &finished))).await;
                 }
-                reporter.say("the command is over, but not all of its output is written");
                 self.connection.end().await;
                 exit_code::of_signal(signal)
             }
@@ -133,7 +137,10 @@ impl Call {
                 reporter.say(&failure);
                 return exit_code::FAILED;
             }
-            Err(signal) => return exit_code::of_signal(signal),
+            Err(signal) => {
+                reporter.say(CUT_SHORT);
+                return exit_code::of_signal(signal);
+            }
         }
         let going_away = self.connection.client.is_going_away();
         remark(run, finished, relayed, going_away, reporter);
@@ -196,10 +203,17 @@ async fn tell_last(narrator: Option<Narrator>, event: &Event<'_>) {
 
 /// What `future` comes to, unless a signal comes first that would have ended a program that does not pass it on.
 async fn unless_signaled<T>(signals: &mut Signals, future: impl Future<Output = T>) -> Result<T, Signal> {
-    tokio::select! {
-        biased;
-        done = future => Ok(done),
-        signal = signals.next() => Err(signal),
+    let mut future = pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut future => return Ok(done),
+            signal = signals.next() => {
+                if ends_us(signal) {
+                    return Err(signal);
+                }
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::io;
 use std::task::Poll;
 
 use common::job::Signal;
+use nix::sys::signal::{SigSet, Signal as Name};
 use rustix::buffer::spare_capacity;
 use tokio::signal::unix::{self, SignalKind};
 
@@ -28,8 +29,7 @@ impl Signals {
     pub(crate) fn install() -> Result<Self, Failure> {
         let ignored = ignored_signals();
         let wanted = FORWARDED.into_iter().filter(|signal| !is_in(ignored, *signal));
-        let handlers: io::Result<_> = wanted.map(|signal| Ok((signal, handler(signal)?))).collect();
-        handlers.map(Self).map_err(|error| Failure::System { what: "a signal handler", error })
+        install(|| wanted.map(|signal| Ok((signal, handler(signal)?))).collect()).map(Self)
     }
 
     /// Waits for the next signal.
@@ -44,6 +44,34 @@ impl Signals {
         })
         .await
     }
+}
+
+/// Installs handlers while the signals are held back: one that came between a handler and its registration would be
+/// lost.
+///
+/// # Errors
+/// [`Failure::System`].
+pub(super) fn install<T>(handlers: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
+    let hold = || -> io::Result<T> {
+        let held = handled();
+        held.thread_block()?;
+        let installed = handlers();
+        held.thread_unblock()?;
+        installed
+    };
+    hold().map_err(|error| Failure::System { what: "a signal handler", error })
+}
+
+/// Keeps signals away from this thread, so that they all come to the one that installs handlers.
+pub(super) fn leave_to_main_thread() {
+    // Nothing can fail here that is not wrong in the call itself.
+    handled().thread_block().ok();
+}
+
+fn handled() -> SigSet {
+    [Name::SIGINT, Name::SIGTERM, Name::SIGHUP, Name::SIGQUIT, Name::SIGUSR1, Name::SIGUSR2]
+        .into_iter()
+        .collect()
 }
 
 fn handler(signal: Signal) -> io::Result<unix::Signal> {

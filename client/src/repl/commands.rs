@@ -5,11 +5,12 @@ use thiserror::Error;
 /// What `:help` says.
 pub(crate) const HELP: &str = "\
 Every line is run by the shell on the server; the directory and exported variables last from line to line.
+Commands have no terminal and read nothing.
   :env                 list the exported variables
   :env NAME            show one
   :env NAME=VALUE      set one
   :help                this
-  :quit                leave, as Ctrl-D does
+  :quit                leave, as Ctrl-D and exit do
 Ctrl-C interrupts the command that runs; twice within a second has the server end it.";
 
 /// One of them.

@@ -1,7 +1,7 @@
 //! Where lines come from: a thread that waits for one when it is asked to, since both a line editor and a pipe block,
 //! and the connection must be kept up meanwhile.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -14,6 +14,10 @@ use crate::cli::failure::Failure;
 
 /// How long the editor may take to give the terminal back. It looks several times a second.
 const GIVE_BACK: Duration = Duration::from_secs(1);
+
+/// Longest line of a script, its end included: more than a request can carry, so that one that is merely too long is
+/// told from what is no script.
+const LINE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What came.
 #[derive(Debug)]
@@ -104,8 +108,11 @@ impl Lines {
 
 fn read_script_line(script: &mut impl BufRead) -> Line {
     let mut line = Vec::new();
-    match script.read_until(b'\n', &mut line) {
+    match script.take(LINE_BYTES + 1).read_until(b'\n', &mut line) {
         Ok(0) => Line::End,
+        Ok(read) if read as u64 > LINE_BYTES => {
+            Line::Failed(io::Error::other(format!("a line of more than {} KiB", LINE_BYTES / 1024)))
+        }
         Ok(_) => {
             line.pop_if(|last| *last == b'\n');
             Line::Text(line)

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
+use common::job::{Outcome, Signal};
 use tokio::time;
 
 use crate::cli::failure::Failure;
@@ -78,13 +79,30 @@ impl<'a> Session<'a> {
     /// # Errors
     /// The connection's failure.
     pub(crate) async fn ask_directory(&mut self) -> Result<(), Error> {
-        let file = [&self.state, &b"/directory"[..]].concat();
-        let output = self.client.command("cat").arg(OsStr::from_bytes(&file)).output().await?;
         // There is no such file before the first line has run.
-        if output.outcome.is_success() {
-            self.directory = output.stdout;
+        if let Some(directory) = self.read("directory").await? {
+            self.directory = directory;
         }
         Ok(())
+    }
+
+    /// What a file of the state holds; `None` if there is no such file.
+    async fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
+        let file = [&self.state, &b"/"[..], name.as_bytes()].concat();
+        let output = self.client.command("cat").arg(OsStr::from_bytes(&file)).output().await?;
+        Ok(output.outcome.is_success().then_some(output.stdout))
+    }
+
+    /// What the last line wants to leave with, if it ended as one does that says `exit`.
+    ///
+    /// # Errors
+    /// The connection's failure.
+    pub(crate) async fn left(&self, outcome: &Outcome) -> Result<Option<u8>, Error> {
+        if !matches!(outcome, Outcome::Signaled { signal: Signal::VTALRM, .. }) {
+            return Ok(None);
+        }
+        let said = self.read("left").await?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&said).trim().parse().ok())
     }
 
     /// Waits until the connection is lost, and the state with it.

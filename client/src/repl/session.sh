@@ -12,6 +12,13 @@ __telex_save() {
     } || echo 'the directory and the variables could not be kept for the next line' >&2
 }
 __telex_return() { return "$1"; }
+# What `exit` comes to: in a script, the lines behind a failed check must not run. A subshell's exit stays its own.
+__telex_exit() { __telex_status=$? __telex_left=1; exit "${1-$__telex_status}"; }
+__telex_end() {
+    __telex_save
+    # No command's own end looks like this one; the REPL then looks for the file.
+    [ -z "${__telex_left-}" ] || { printf '%s\n' "$1" >"$__telex_state/left" && kill -VTALRM $$; }
+}
 
 if [ -s "$__telex_state/variables" ]; then
     # What the line before had unset must not come back with the new shell.
@@ -28,7 +35,8 @@ if [ -s "$__telex_state/variables" ]; then
     [ -n "$OLDPWD" ] || unset OLDPWD
 fi
 
-trap '__telex_save' EXIT
+trap '__telex_end "$?"' EXIT
 trap '__telex_save; trap - INT EXIT; kill -INT $$' INT
+alias exit=__telex_exit
 __telex_return "$__telex_status"
 eval "$__telex_line"

@@ -23,6 +23,7 @@ impl Page {
             "run" => Some(Self::Run),
             "ping" => Some(Self::Ping),
             "repl" => Some(Self::Repl),
+            "help" => Some(Self::Client),
             _ => None,
         }
     }

@@ -1,3 +1,5 @@
+//! What command lines mean, and what is said about those that mean nothing.
+
 use super::*;
 
 fn parse(line: &[&str]) -> Result<Options, Instead> {
@@ -126,6 +128,7 @@ fn a_bad_value_says_what_would_be_a_good_one() {
     let sentence = "--timeout soon: write a number and a unit: 500ms, 30s, 2m, 1h";
     assert_eq!(complaint(&["run", "--timeout", "soon", "ls"]), sentence);
     assert!(complaint(&["run", "-e", "=x", "ls"]).starts_with("-e =x: a variable needs a name"));
+    assert!(complaint(&["run", "--cwd", "", "ls"]).starts_with("--cwd : name a directory"));
     assert!(complaint(&["run", "--id", "two words", "ls"]).starts_with("--id two words: "));
 }
 
@@ -162,6 +165,7 @@ fn help_is_where_it_is_looked_for() {
         (&["-h"], Page::Client),
         (&["help"], Page::Client),
         (&["help", "run"], Page::Run),
+        (&["help", "help"], Page::Client),
         (&["run", "--help"], Page::Run),
         (&["run", "-n", "-h", "ls"], Page::Run),
         (&["ping", "-h"], Page::Ping),
@@ -169,16 +173,20 @@ fn help_is_where_it_is_looked_for() {
     ] {
         assert_eq!(parse(line).unwrap_err(), Instead::Help(page), "{line:?}");
     }
+    assert!(complaint(&["help", "run", "ping"]).starts_with("unexpected ping"));
+    assert!(complaint(&["help", "--run"]).starts_with("unknown option --run"));
     assert_eq!(parse(&["--version"]).unwrap_err(), Instead::Version);
     assert_eq!(parse(&["-V"]).unwrap_err(), Instead::Version);
 }
 
 #[test]
 fn every_option_in_the_help_exists() {
-    for (page, verb) in [(Page::Run, "run"), (Page::Ping, "ping"), (Page::Repl, "repl")] {
+    for (page, verb) in
+        [(Page::Run, "run"), (Page::Ping, "ping"), (Page::Repl, "repl"), (Page::Client, "help")]
+    {
         let options: Vec<_> = page.options().collect();
         assert!(options.len() > 3, "{options:?}");
-        for option in options {
+        for option in options.into_iter().filter(|option| !matches!(*option, "-V" | "--version")) {
             let unknown = matches!(
                 parse(&[verb, option, "1"]),
                 Err(Instead::Complain(UsageError::UnknownOption { .. }))
@@ -199,5 +207,20 @@ fn no_line_panics() {
                 let _options = parse(&[first, second, third]);
             }
         }
+    }
+}
+
+/// The sources of the parser, the one list of what it takes.
+const PARSER: &str = include_str!("../args.rs");
+
+#[test]
+fn every_option_that_exists_is_in_the_help() {
+    let pages = [Page::Client, Page::Run, Page::Ping, Page::Repl];
+    let listed: Vec<_> = pages.into_iter().flat_map(Page::options).collect();
+    let arms = PARSER.split('"').filter(|text| text.starts_with('-') && text.len() > 1);
+    let options: Vec<_> = arms.filter(|text| !text.contains(' ')).collect();
+    assert!(options.len() > 20, "{options:?}");
+    for option in options {
+        assert!(listed.contains(&option), "{option}");
     }
 }
