@@ -23,7 +23,7 @@ mod test_server;
 mod wait;
 
 pub use noise::{Noise, noise};
-pub use processes::{Mark, command_lines, process_state, resident_bytes, zombie_children};
+pub use processes::{Mark, command_lines, is_stopped, process_state, resident_bytes, zombie_children};
 pub use raw_peer::{RawClient, RawListener, RawPeer, RawServer, start};
 pub use running::{Ran, Running};
 pub use sandbox::Sandbox;

@@ -1,7 +1,7 @@
 //! What runs on this machine, as `/proc` tells it.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,6 +102,13 @@ pub fn process_state(process: u32) -> Option<char> {
     state_and_parent(process).map(|(state, _)| state)
 }
 
+/// Whether every thread of a process is stopped (signal(7), SIGSTOP): each stops on its own, some time after the signal.
+pub fn is_stopped(process: u32) -> bool {
+    let threads: Vec<_> = fs::read_dir(format!("/proc/{process}/task")).unwrap().flatten().collect();
+    !threads.is_empty()
+        && threads.iter().all(|thread| state_in(&thread.path()).is_some_and(|(state, _)| state == 'T'))
+}
+
 /// The memory that a process occupies, in bytes.
 pub fn resident_bytes(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
@@ -126,7 +133,11 @@ fn all_processes() -> impl Iterator<Item = (u32, PathBuf)> {
 }
 
 fn state_and_parent(process: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    state_in(Path::new(&format!("/proc/{process}")))
+}
+
+fn state_in(directory: &Path) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
     // The name before the state is in parentheses and may contain anything.
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ');

@@ -3,7 +3,8 @@
 
 use rustix::process::Signal;
 use tests::{
-    DEADLINE, Mark, RawClient, Running, TestServer, process_state, start, wait_until, zombie_children,
+    DEADLINE, Mark, RawClient, Running, TestServer, is_stopped, process_state, start, wait_until,
+    zombie_children,
 };
 
 /// A shell, its children, their children, and one in a process group of its own.
@@ -121,7 +122,7 @@ fn a_client_that_only_pauses_keeps_its_command() {
     let mark = Mark::new();
     let mut client = start_marked(&server, &mark, "echo ready; read line; echo \"$line\"");
     client.signal(Signal::STOP);
-    wait_until("the client is stopped", DEADLINE, || process_state(client.id()) == Some('T'));
+    wait_until("the client is stopped", DEADLINE, || is_stopped(client.id()));
     client.write(b"still here\n");
     mark.wait_for(1);
     client.signal(Signal::CONT);
@@ -145,6 +146,8 @@ fn a_server_that_does_not_answer_does_not_keep_a_terminated_client() {
     let mut client = Running::start(server.client().args(["run", "echo ready; exec sleep 1000"]));
     client.wait_for_stdout("ready\n");
     server.signal(Signal::STOP);
+    // A thread that still runs could answer, and then there is no doubt about the server.
+    wait_until("the server is stopped", DEADLINE, || is_stopped(server.process_id()));
     client.signal(Signal::TERM);
     let message = client.finish().complains("client", 143);
     server.signal(Signal::CONT);

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tests::{DEADLINE, Mark, Running, TestServer, process_state, wait_until};
+use tests::{DEADLINE, Mark, Running, TestServer, is_stopped, wait_until};
 
 #[test]
 fn a_command_that_takes_too_long_exits_with_124() {
@@ -58,7 +58,7 @@ fn the_server_keeps_the_time_even_if_the_client_does_not_move() {
     let mut client = Running::start(&mut command);
     client.wait_for_stdout("ready\n");
     client.signal(Signal::STOP);
-    wait_until("the client is stopped", DEADLINE, || process_state(client.id()) == Some('T'));
+    wait_until("the client is stopped", DEADLINE, || is_stopped(client.id()));
     mark.wait_until_gone();
     client.signal(Signal::CONT);
     client.finish().complains("client", 124);
