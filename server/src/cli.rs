@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::endpoint::Endpoint;
 use common::transport::Transport;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::fs::Mode;
 use rustix::net::{AddressFamily, getsockname};
 use rustix::process::umask;
@@ -126,10 +126,10 @@ fn stdin_connection() -> io::Result<(Transport, Peer)> {
 /// ignored (nohup(1)) stays ignored.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     // A signal that came between a handler and its registration would be lost.
-    stop_signals().thread_block()?;
+    let before = stop_signals().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut hang_up = if is_hang_up_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
-    stop_signals().thread_unblock()?;
+    before.thread_set_mask()?;
     Ok(async move {
         let hang_up = async {
             match &mut hang_up {

@@ -6,7 +6,7 @@ use std::io;
 use std::task::Poll;
 
 use common::job::Signal;
-use nix::sys::signal::{SigSet, Signal as Name};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal as Name};
 use rustix::buffer::spare_capacity;
 use tokio::signal::unix::{self, SignalKind};
 
@@ -53,10 +53,10 @@ impl Signals {
 /// [`Failure::System`].
 pub(super) fn install<T>(handlers: impl FnOnce() -> io::Result<T>) -> Result<T, Failure> {
     let hold = || -> io::Result<T> {
-        let held = handled();
-        held.thread_block()?;
+        // Whoever started us may have blocked some of them, which is not ours to undo.
+        let before = handled().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let installed = handlers();
-        held.thread_unblock()?;
+        before.thread_set_mask()?;
         installed
     };
     hold().map_err(|error| Failure::System { what: "a signal handler", error })
