@@ -13,6 +13,7 @@
 //! - [`connection`]: a reader and a writer over any byte stream
 //! - [`transport`]: TCP and Unix sockets
 //! - [`endpoint`]: where a server is
+//! - [`keys`]: who is who, and the files that say so
 //! - [`reason`]: the system's words for its errors
 //!
 //! The wire itself is described in `docs/protocol.md`.
@@ -23,6 +24,7 @@ pub mod endpoint;
 pub mod frame;
 pub mod greeting;
 pub mod job;
+pub mod keys;
 pub mod limits;
 pub mod message;
 pub mod packet;
