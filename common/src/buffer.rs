@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::limits;
 
 /// Size of every buffer that is kept.
-const LARGE: usize = limits::DATA_PAYLOAD;
+pub(crate) const LARGE: usize = limits::DATA_PAYLOAD;
 
 /// Buffers kept while nobody uses them, 4 MiB in all: what one busy stream in each direction has under way.
 const KEPT: usize = 16;
@@ -21,9 +21,29 @@ static FREE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 /// bytes must not hold a large buffer for them.
 pub fn with_room(len: usize) -> Vec<u8> {
     if len > LARGE / 2 && len <= LARGE {
-        return free().pop().unwrap_or_else(|| Vec::with_capacity(LARGE));
+        let mut buffer = free().pop().unwrap_or_else(|| Vec::with_capacity(LARGE));
+        buffer.clear();
+        return buffer;
     }
     Vec::with_capacity(len)
+}
+
+/// A buffer of [`LARGE`] bytes, for those who need bytes to be there before they are written; what is in them means
+/// nothing. To be given back with [`give_back`].
+pub(crate) fn scratch() -> Vec<u8> {
+    let mut buffer = free().pop().unwrap_or_default();
+    buffer.resize(LARGE, 0);
+    buffer
+}
+
+/// Keeps `buffer` for the next use if it is a large one.
+pub(crate) fn give_back(buffer: Vec<u8>) {
+    if buffer.capacity() == LARGE {
+        let mut free = free();
+        if free.len() < KEPT {
+            free.push(buffer);
+        }
+    }
 }
 
 /// `buffer` as shared bytes, without a copy. A large one is used again after the last of them.
@@ -45,11 +65,7 @@ impl AsRef<[u8]> for Reusable {
 
 impl Drop for Reusable {
     fn drop(&mut self) {
-        let mut free = free();
-        if free.len() < KEPT {
-            self.0.clear();
-            free.push(std::mem::take(&mut self.0));
-        }
+        give_back(std::mem::take(&mut self.0));
     }
 }
 

@@ -4,13 +4,16 @@
 
 mod gather;
 mod reader;
+mod sink;
 mod writer;
 
 use std::io;
 
 use thiserror::Error;
 
+pub use gather::Gather;
 pub use reader::PacketReader;
+pub use sink::Sink;
 pub use writer::{Closed, PacketSender, PacketWriter, packet_bytes, packet_queue};
 
 use crate::greeting::CloseCode;

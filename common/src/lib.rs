@@ -11,6 +11,7 @@
 //! - [`packet`]: what a frame means, typed by the direction it travels in
 //! - [`stream`]: the rules of offsets, acknowledgements and windows, and the queues that obey them
 //! - [`connection`]: a reader and a writer over any byte stream
+//! - [`tls`]: encryption, and proof of both sides' keys
 //! - [`transport`]: TCP and Unix sockets
 //! - [`endpoint`]: where a server is
 //! - [`keys`]: who is who, and the files that say so
@@ -30,4 +31,5 @@ pub mod message;
 pub mod packet;
 pub mod reason;
 pub mod stream;
+pub mod tls;
 pub mod transport;

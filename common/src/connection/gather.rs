@@ -8,9 +8,9 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Pieces below this size are copied: a copy of a page costs less than one more entry of the vector.
 const COPY_BELOW: usize = 4 * 1024;
 
-/// A queue of pieces that is written as if it were one.
+/// A queue of pieces that is written as if it were one; read through [`Buf`].
 #[derive(Debug, Default)]
-pub(super) struct Gather {
+pub struct Gather {
     pieces: VecDeque<Bytes>,
     /// The copied piece at the end, behind `pieces`.
     tail: BytesMut,

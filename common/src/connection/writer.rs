@@ -3,15 +3,16 @@
 //! Two bounded queues: *ordered* for what belongs to a job's streams, in order, and *control* for what may
 //! overtake it (acknowledgements, signals, pongs). One task writes; everyone else holds a [`PacketSender`].
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::time;
 
 use super::ConnectionError;
 use super::gather::Gather;
+use super::sink::Sink;
 use crate::limits;
 use crate::message::Message;
 use crate::packet::Packet;
@@ -112,25 +113,18 @@ impl<M: Message> PacketWriter<M> {
     ///
     /// # Errors
     /// [`ConnectionError`] for I/O, or for a peer that takes nothing for `stall`.
-    pub async fn run<W: AsyncWrite + Unpin>(
-        mut self,
-        mut sink: W,
-        stall: Duration,
-    ) -> Result<(), ConnectionError> {
+    pub async fn run(mut self, mut sink: impl Sink, stall: Duration) -> Result<(), ConnectionError> {
         let mut batch = Gather::default();
         let mut closed = false;
         while !closed && let Some(packet) = self.next().await {
             closed = push(&mut batch, packet)? || self.drain_ready(&mut batch)?;
-            while !batch.is_empty() {
-                let written = time::timeout(stall, sink.write_buf(&mut batch))
-                    .await
-                    .map_err(|_| ConnectionError::Stalled)??;
-                if written == 0 {
-                    return Err(std::io::Error::from(std::io::ErrorKind::WriteZero).into());
-                }
+            while !batch.is_empty() || !sink.is_flushed() {
+                let sent = poll_fn(|context| sink.poll_send(context, &mut batch));
+                time::timeout(stall, sent).await.map_err(|_| ConnectionError::Stalled)??;
             }
         }
-        sink.shutdown().await?;
+        let ended = poll_fn(|context| sink.poll_end(context));
+        time::timeout(stall, ended).await.map_err(|_| ConnectionError::Stalled)??;
         Ok(())
     }
 
