@@ -5,6 +5,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
+use crate::invitation::Token;
 use crate::limits;
 
 /// First bytes of HELLO and WELCOME: NUL and CRLF show a peer or a middlebox that takes the stream for text.
@@ -16,11 +17,16 @@ pub const VERSION: u16 = 1;
 /// Extension tag of the software's name and version.
 const TAG_SOFTWARE: u16 = 1;
 
-/// How a client claims to be who it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Extension tag of an invitation's token.
+const TAG_TOKEN: u16 = 2;
+
+/// How a client claims to be allowed in.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
-    /// The transport has identified it (peer credentials of a Unix socket; a loopback address).
+    /// As the one whom the transport has identified: by its key, or by the peer credentials of a Unix socket.
     Transport,
+    /// As one who is invited, and whose key the server does not know yet.
+    Invitation(Token),
     /// A method that this version does not know.
     Unknown(u8),
 }
@@ -60,12 +66,16 @@ impl Hello {
         out.put_u16_le(self.highest);
         out.put_u8(match self.method {
             Method::Transport => 0,
+            Method::Invitation(_) => 1,
             Method::Unknown(number) => number,
         });
         let user = cut(&self.user, u8::MAX.into());
         out.put_u8(user.len() as u8);
         out.put_slice(user.as_bytes());
         put_software(&mut out, &self.software);
+        if let Method::Invitation(token) = &self.method {
+            put_extension(&mut out, TAG_TOKEN, &token.to_bytes());
+        }
         out.freeze()
     }
 
@@ -77,13 +87,16 @@ impl Hello {
         let mut rest = expect_magic(payload)?;
         let lowest = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
         let highest = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
-        let method = match rest.try_get_u8().map_err(|_| GreetingError::Truncated)? {
-            0 => Method::Transport,
-            number => Method::Unknown(number),
-        };
+        let method = rest.try_get_u8().map_err(|_| GreetingError::Truncated)?;
         let user_len = rest.try_get_u8().map_err(|_| GreetingError::Truncated)?;
         let user = text(take(&mut rest, user_len.into())?)?;
-        let software = take_software(rest)?;
+        let extensions = Extensions::take(rest)?;
+        let software = extensions.software;
+        let method = match method {
+            0 => Method::Transport,
+            1 => Method::Invitation(extensions.token.ok_or(GreetingError::NoToken)?),
+            number => Method::Unknown(number),
+        };
         Ok(Self { lowest, highest, method, user, software })
     }
 
@@ -119,7 +132,7 @@ impl Welcome {
     pub fn decode(payload: &[u8]) -> Result<Self, GreetingError> {
         let mut rest = expect_magic(payload)?;
         let version = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
-        Ok(Self { version, software: take_software(rest)? })
+        Ok(Self { version, software: Extensions::take(rest)?.software })
     }
 }
 
@@ -140,6 +153,8 @@ pub enum CloseCode {
     TimedOut,
     /// The sender failed by its own fault.
     Internal,
+    /// The invitation is spent, has expired, or was never made.
+    Invitation,
     /// A code that this version does not know.
     Unknown(u16),
 }
@@ -154,6 +169,7 @@ impl CloseCode {
             Self::GoingAway => 5,
             Self::TimedOut => 6,
             Self::Internal => 7,
+            Self::Invitation => 8,
             Self::Unknown(number) => number,
         }
     }
@@ -167,6 +183,7 @@ impl CloseCode {
             5 => Self::GoingAway,
             6 => Self::TimedOut,
             7 => Self::Internal,
+            8 => Self::Invitation,
             number => Self::Unknown(number),
         }
     }
@@ -217,6 +234,9 @@ pub enum GreetingError {
     /// A text is not UTF-8.
     #[error("a text in the greeting is not UTF-8")]
     NotUtf8,
+    /// Somebody claims to be invited, and shows no token.
+    #[error("the greeting lacks a token, or has one of the wrong length")]
+    NoToken,
 }
 
 fn expect_magic(payload: &[u8]) -> Result<&[u8], GreetingError> {
@@ -234,24 +254,41 @@ fn text(bytes: &[u8]) -> Result<String, GreetingError> {
 }
 
 fn put_software(out: &mut BytesMut, software: &str) {
-    let software = cut(software, u8::MAX.into());
-    out.put_u16_le(TAG_SOFTWARE);
-    out.put_u16_le(software.len() as u16);
-    out.put_slice(software.as_bytes());
+    put_extension(out, TAG_SOFTWARE, cut(software, u8::MAX.into()).as_bytes());
 }
 
-/// Walks the extensions; unknown ones are skipped so that later versions can add some.
-fn take_software(mut rest: &[u8]) -> Result<String, GreetingError> {
-    let mut software = String::new();
-    while !rest.is_empty() {
-        let tag = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
-        let len = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
-        let value = take(&mut rest, len.into())?;
-        if tag == TAG_SOFTWARE {
-            software = text(value)?;
+fn put_extension(out: &mut BytesMut, tag: u16, value: &[u8]) {
+    out.put_u16_le(tag);
+    out.put_u16_le(value.len() as u16);
+    out.put_slice(value);
+}
+
+/// The extensions that this version knows.
+#[derive(Debug, Default)]
+struct Extensions {
+    software: String,
+    token: Option<Token>,
+}
+
+impl Extensions {
+    /// Walks the extensions; unknown ones are skipped so that later versions can add some.
+    fn take(mut rest: &[u8]) -> Result<Self, GreetingError> {
+        let mut extensions = Self::default();
+        while !rest.is_empty() {
+            let tag = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+            let len = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
+            let value = take(&mut rest, len.into())?;
+            match tag {
+                TAG_SOFTWARE => extensions.software = text(value)?,
+                TAG_TOKEN => {
+                    let token = value.try_into().map_err(|_| GreetingError::NoToken)?;
+                    extensions.token = Some(Token::from_bytes(token));
+                }
+                _ => {}
+            }
         }
+        Ok(extensions)
     }
-    Ok(software)
 }
 
 fn cut(text: &str, limit: usize) -> &str {

@@ -14,6 +14,7 @@
 //! - [`tls`]: encryption, and proof of both sides' keys
 //! - [`transport`]: TCP and Unix sockets
 //! - [`endpoint`]: where a server is
+//! - [`invitation`]: the line that brings a new client to a server
 //! - [`keys`]: who is who, and the files that say so
 //! - [`reason`]: the system's words for its errors
 //!
@@ -24,6 +25,7 @@ pub mod connection;
 pub mod endpoint;
 pub mod frame;
 pub mod greeting;
+pub mod invitation;
 pub mod job;
 pub mod keys;
 pub mod limits;

@@ -214,9 +214,20 @@ fn greetings_are_refused_for_what_is_wrong_with_them() {
 }
 
 #[test]
+fn an_invitation_without_a_whole_token_is_refused() {
+    let greeting = "54 45 4c 45 58 00 0d 0a  01 00 01 00 01 00";
+    for token in ["", "02 00 00 00", "02 00 02 00 ab ab"] {
+        let hello = Hello::decode(&hex(&format!("{greeting} {token}")));
+        assert_eq!(hello, Err(GreetingError::NoToken), "{token:?}");
+    }
+    let longer = format!("{greeting} 02 00 21 00 {}", "ab".repeat(33));
+    assert_eq!(Hello::decode(&hex(&longer)), Err(GreetingError::NoToken));
+}
+
+#[test]
 fn unknown_extensions_of_a_greeting_are_skipped() {
     let magic = "54 45 4c 45 58 00 0d 0a";
-    let extensions = "02 00 03 00 ff ff ff  01 00 01 00 78  ff ff 00 00";
+    let extensions = "03 00 03 00 ff ff ff  01 00 01 00 78  ff ff 00 00";
     let hello = Hello::decode(&hex(&format!("{magic} 01 00 01 00 00 00 {extensions}"))).unwrap();
     assert_eq!(hello, Hello::new("", "x"));
     let welcome = Welcome::decode(&hex(&format!("{magic} 01 00 {extensions}"))).unwrap();

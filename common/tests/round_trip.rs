@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use common::connection::{ConnectionError, packet_bytes};
 use common::frame::{self, HEADER_LEN, JobNumber, Kind, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
+use common::invitation::Token;
 use common::job::{
     ByteString, Ended, JobId, Outcome, Program, Signal, Spec, StartFailure, StreamTotal, Variable,
 };
@@ -108,8 +109,12 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn hello<M: Debug>() -> impl Strategy<Value = Packet<M>> {
-    // Method 0 has a name of its own, so it is not an unknown one.
-    let method = prop_oneof![Just(Method::Transport), (1..=u8::MAX).prop_map(Method::Unknown)];
+    // Methods 0 and 1 have names of their own, so they are not unknown ones.
+    let method = prop_oneof![
+        Just(Method::Transport),
+        any::<[u8; 32]>().prop_map(|token| Method::Invitation(Token::from_bytes(token))),
+        (2..=u8::MAX).prop_map(Method::Unknown)
+    ];
     (any::<u16>(), any::<u16>(), method, text(), text()).prop_map(
         |(lowest, highest, method, user, software)| {
             Packet::Hello(Hello { lowest, highest, method, user, software })
@@ -132,9 +137,10 @@ fn close<M: Debug>() -> impl Strategy<Value = Packet<M>> {
                 CloseCode::GoingAway,
                 CloseCode::TimedOut,
                 CloseCode::Internal,
+                CloseCode::Invitation,
             ][..]
         ),
-        (8..=u16::MAX).prop_map(CloseCode::Unknown),
+        (9..=u16::MAX).prop_map(CloseCode::Unknown),
     ];
     (code, text()).prop_map(|(code, text)| Packet::Close(Close::new(code, text)))
 }

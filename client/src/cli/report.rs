@@ -138,6 +138,7 @@ fn close_meaning(code: CloseCode) -> &'static str {
         CloseCode::GoingAway => "the server is stopping",
         CloseCode::TimedOut => "the server gave up waiting for this client",
         CloseCode::Internal => "the server failed",
+        CloseCode::Invitation => "the server does not accept the invitation",
         CloseCode::Unknown(_) => "the server closed the connection",
     }
 }
@@ -148,6 +149,7 @@ fn close_advice(code: CloseCode) -> Option<&'static str> {
         CloseCode::Busy | CloseCode::GoingAway => Some("try again later"),
         CloseCode::Violation => Some("this is a bug of telex"),
         CloseCode::Internal => Some("look into the server's log"),
+        CloseCode::Invitation => Some("ask for a new one, which `server invite` makes"),
         CloseCode::Denied | CloseCode::TimedOut | CloseCode::Unknown(_) => None,
     }
 }
@@ -171,7 +173,7 @@ pub(crate) fn never_ran(error: &Error) -> bool {
         Error::Connection(error) => matches!(
             &**error,
             ConnectionError::ClosedByPeer {
-                code: CloseCode::Version | CloseCode::Denied | CloseCode::Busy,
+                code: CloseCode::Version | CloseCode::Denied | CloseCode::Busy | CloseCode::Invitation,
                 ..
             }
         ),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use common::frame::{JobNumber, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
+use common::invitation::Token;
 use common::job::{ByteString, Ended, Outcome, Program, Signal, Spec, StartFailure, StreamTotal, Variable};
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
@@ -41,6 +42,17 @@ pub(crate) fn client_rows() -> Vec<Row<ClientMessage>> {
              01 00  03 02  00                                                 # versions, method
              03 61 6e 6e                                                      # ann
              01 00  07 00  74 65 6c 65 78 20 31                               # software: telex 1",
+        ),
+        row(
+            Packet::Hello(Hello {
+                method: Method::Invitation(Token::from_bytes([0xab; 32])),
+                ..Hello::new("", "")
+            }),
+            "46 00 00 00  01 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 54, HELLO
+             54 45 4c 45 58 00 0d 0a  01 00  01 00  01  00                    # versions, invitation, no user
+             01 00  00 00                                                     # no software
+             02 00  20 00  ab ab ab ab ab ab ab ab  ab ab ab ab ab ab ab ab   # the token
+             ab ab ab ab ab ab ab ab  ab ab ab ab ab ab ab ab",
         ),
         row(
             Packet::Data {
@@ -129,6 +141,7 @@ fn either_way_rows<M>() -> Vec<Row<M>> {
         (CloseCode::GoingAway, "05 00"),
         (CloseCode::TimedOut, "06 00"),
         (CloseCode::Internal, "07 00"),
+        (CloseCode::Invitation, "08 00"),
         (CloseCode::Unknown(0x1234), "34 12"),
     ];
     let close = "15 00 00 00  03 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00";
