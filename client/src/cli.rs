@@ -5,6 +5,7 @@
 //! - `args`: words to options; `duration`, `environment`, `target` for what is in them
 //! - `run`: one command; `foreground` stays with it, `input`, `output`, `json` and `signals` join it to this process
 //! - `connection`, `embedded`: the server that is used
+//! - `passphrase`: questions that only a person can answer
 //! - `report`, `failure`, `exit_code`, `escape`: what the user gets to know
 
 pub(crate) mod args;
@@ -20,6 +21,8 @@ pub(crate) mod foreground;
 mod input;
 mod json;
 pub(crate) mod output;
+#[cfg_attr(not(test), expect(dead_code, reason = "the keys and trust files that need it come next"))]
+mod passphrase;
 mod ping;
 pub(crate) mod report;
 mod run;

@@ -209,6 +209,6 @@ fn is_null(stat: &Stat) -> bool {
 }
 
 /// Whether this is a terminal whose foreground belongs to others, where a read would stop us (SIGTTIN).
-fn is_out_of_reach(descriptor: impl AsFd) -> bool {
+pub(super) fn is_out_of_reach(descriptor: impl AsFd) -> bool {
     isatty(&descriptor) && device::is_in_background(descriptor)
 }
