@@ -2,19 +2,17 @@
 //! public names.
 //!
 //! - `startup`: what has to be so before anything else happens
-//! - `args`: words to options; `duration`, `environment`, `target` for what is in them
+//! - `args`: words to options; `environment`, `target` for what is in them
 //! - `run`: one command; `foreground` stays with it, `input`, `output`, `json` and `signals` join it to this process
 //! - `connection`, `embedded`: the server that is used
 //! - `passphrase`: questions that only a person can answer
-//! - `report`, `failure`, `exit_code`, `escape`: what the user gets to know
+//! - `report`, `failure`, `exit_code`: what the user gets to know
 
 pub(crate) mod args;
 pub(crate) mod connection;
-mod duration;
 #[cfg_attr(not(feature = "embedded"), path = "cli/embedded_absent.rs")]
 mod embedded;
 mod environment;
-pub(crate) mod escape;
 pub(crate) mod exit_code;
 pub(crate) mod failure;
 pub(crate) mod foreground;

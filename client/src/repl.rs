@@ -15,6 +15,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::pin::pin;
 
+use common::escape::escape;
 use common::job::{Outcome, Signal};
 
 use self::commands::Builtin;
@@ -23,7 +24,6 @@ use self::session::Session;
 use self::source::Source;
 use crate::cli::args::{Options, ReplOptions};
 use crate::cli::connection::Connection;
-use crate::cli::escape::escape;
 use crate::cli::exit_code;
 use crate::cli::failure::Failure;
 use crate::cli::foreground::{Ending, attend};

@@ -16,13 +16,17 @@
 //! - [`endpoint`]: where a server is
 //! - [`invitation`]: the line that brings a new client to a server
 //! - [`keys`]: who is who, and the files that say so
-//! - [`reason`]: the system's words for its errors
+//! - [`config`], [`duration`], [`suggestion`]: what people write into files, and what they may have meant
+//! - [`reason`], [`escape`]: the system's words for its errors, and anybody's words on one line
 //!
 //! The wire itself is described in `docs/protocol.md`.
 
 pub mod buffer;
+pub mod config;
 pub mod connection;
+pub mod duration;
 pub mod endpoint;
+pub mod escape;
 pub mod frame;
 pub mod greeting;
 pub mod invitation;
@@ -33,5 +37,6 @@ pub mod message;
 pub mod packet;
 pub mod reason;
 pub mod stream;
+pub mod suggestion;
 pub mod tls;
 pub mod transport;

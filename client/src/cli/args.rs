@@ -15,10 +15,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::duration;
 use common::job::JobId;
 
 use self::tokens::{Token, Tokens};
-use super::duration;
 use super::environment::Assignment;
 
 pub(crate) use self::page::Page;

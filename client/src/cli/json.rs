@@ -5,7 +5,7 @@ mod text;
 use std::io;
 
 use bytes::Bytes;
-use common::job::{JobId, Outcome, StartFailure};
+use common::job::{JobId, Outcome};
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -102,21 +102,10 @@ impl From<&Outcome> for How {
             Outcome::TimedOut => Self::TimedOut,
             Outcome::Cancelled => Self::Cancelled,
             Outcome::NotStarted(failure) => {
-                Self::NotStarted { reason: reason(failure), message: failure.to_string() }
+                Self::NotStarted { reason: failure.name(), message: failure.to_string() }
             }
             Outcome::Lost(known) => Self::Lost { message: known.clone() },
         }
-    }
-}
-
-fn reason(failure: &StartFailure) -> &'static str {
-    match failure {
-        StartFailure::NotFound { .. } => "not_found",
-        StartFailure::NotExecutable { .. } => "not_executable",
-        StartFailure::Directory { .. } => "directory",
-        StartFailure::Invalid(_) => "invalid",
-        StartFailure::Exhausted(_) => "exhausted",
-        StartFailure::Refused(_) => "refused",
     }
 }
 
@@ -180,7 +169,7 @@ impl Narrator {
 
 #[cfg(test)]
 mod tests {
-    use common::job::Signal;
+    use common::job::{Signal, StartFailure};
 
     use super::*;
 

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use common::connection::ConnectionError;
 use common::endpoint::Endpoint;
+use common::escape::escape;
 use common::greeting::CloseCode;
 use common::job::{Outcome, SpecError, StartFailure};
 use common::reason::system_reason;
 
-use super::escape::escape;
 use crate::error::Error;
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.

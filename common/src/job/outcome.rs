@@ -83,6 +83,20 @@ pub enum StartFailure {
     Refused(String),
 }
 
+impl StartFailure {
+    /// Its kind, as it stands in JSON.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::NotExecutable { .. } => "not_executable",
+            Self::Directory { .. } => "directory",
+            Self::Invalid(_) => "invalid",
+            Self::Exhausted(_) => "exhausted",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
 impl fmt::Display for StartFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

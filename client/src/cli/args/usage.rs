@@ -2,12 +2,10 @@
 
 use std::ffi::OsStr;
 
+use common::suggestion::nearest;
 use thiserror::Error;
 
 use super::page::Page;
-
-/// How many letters a name may be off and still be what was meant.
-const SLIPS: usize = 2;
 
 /// The verbs that people type.
 const VERBS: [&str; 4] = ["run", "ping", "repl", "help"];
@@ -87,8 +85,5 @@ impl UsageError {
 
 /// What may have been meant by `name`, in a form to be put behind it.
 fn suggestion(name: &str, candidates: impl Iterator<Item = &'static str>) -> String {
-    let near = candidates.map(|candidate| (strsim::osa_distance(name, candidate), candidate));
-    // A name that is all slips is another name.
-    let near = near.filter(|(distance, candidate)| *distance <= SLIPS && candidate.len() > 2 * distance);
-    near.min().map_or_else(String::new, |(_, candidate)| format!(" (did you mean {candidate}?)"))
+    nearest(name, candidates).map_or_else(String::new, |candidate| format!(" (did you mean {candidate}?)"))
 }

@@ -9,11 +9,11 @@ const UNITS: [(&str, f64); 5] = [("ms", 1.0), ("s", 1e3), ("m", 60e3), ("h", 360
 
 /// Not a length of time.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum DurationError {
+pub enum DurationError {
     /// Not a number and a unit.
     #[error("write a number and a unit: 500ms, 30s, 2m, 1h")]
     Form,
-    /// Zero, which would end the job before it began.
+    /// Zero, where it would mean the end before the beginning.
     #[error("a time limit must be more than 0")]
     Zero,
     /// More than any clock counts.
@@ -25,7 +25,7 @@ pub(crate) enum DurationError {
 ///
 /// # Errors
 /// [`DurationError::Form`], [`DurationError::TooLong`].
-pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
     let (number, unit) = UNITS
         .iter()
         .find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))
@@ -45,7 +45,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
 ///
 /// # Errors
 /// [`DurationError`].
-pub(crate) fn parse_limit(text: &str) -> Result<Duration, DurationError> {
+pub fn parse_limit(text: &str) -> Result<Duration, DurationError> {
     Some(parse(text)?).filter(|limit| !limit.is_zero()).ok_or(DurationError::Zero)
 }
 

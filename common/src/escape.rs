@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 /// `text` with its control characters and its changes of writing direction spelt out, so that it can neither move
 /// the cursor nor pretend to be another line or another order of words.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
@@ -23,8 +23,8 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// C0, DEL, C1, line and paragraph separators, and the bidirectional controls.
-fn is_unsafe(c: char) -> bool {
+/// Whether [`escape`] spells `c` out: C0, DEL, C1, line and paragraph separators, and the bidirectional controls.
+pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
