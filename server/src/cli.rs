@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
+use common::config::Places;
 use common::endpoint::Endpoint;
 use common::transport::Transport;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -63,7 +64,7 @@ pub fn main() -> ExitCode {
     let result = if arguments.inetd {
         on(&mut runtime::Builder::new_current_thread(), serve_stdin())
     } else {
-        on(&mut runtime::Builder::new_multi_thread(), listen(Config { listen: arguments.listen }))
+        on(&mut runtime::Builder::new_multi_thread(), listen(arguments.listen))
     };
     ExitCode::from(exit_code(result))
 }
@@ -87,7 +88,9 @@ fn on(
     builder.enable_all().build()?.block_on(work)
 }
 
-async fn listen(config: Config) -> Result<(), StartError> {
+async fn listen(endpoints: Vec<Endpoint>) -> Result<(), StartError> {
+    let places = Places::new(|name| std::env::var_os(name))?;
+    let config = Config { listen: endpoints, ..Config::defaults(&places) };
     keep_children();
     let stop = stop_signal()?;
     let server = Server::bind(&config).await?;
@@ -186,6 +189,7 @@ fn exit_code(result: Result<(), StartError>) -> u8 {
         StartError::NoConnection(_) => {
             (EX_CONFIG, "; --inetd is for a parent that passes a socket".to_owned())
         }
+        StartError::Config(_) => (EX_CONFIG, String::new()),
         StartError::Io(_) => (EX_SOFTWARE, String::new()),
     };
     eprintln!("{}: {error}{advice}", program_name());

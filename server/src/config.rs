@@ -1,10 +1,134 @@
-//! What a server is told, checked once.
+//! What a server is told by its file: read once, into values that need no more checking.
+//!
+//! - [`Limits`], [`Penalties`]: how much strangers may ask for, and what it costs them to ask badly
+//! - [`Log`], [`AuditSettings`]: what is written down
+//! - [`Network`]: a range of addresses
+//! - `defaults`: what holds where the file is silent, with the reasons
+//!
+//! `docs/config.md` is the same for operators.
 
+mod defaults;
+mod limits;
+mod network;
+mod records;
+
+use std::path::{Path, PathBuf};
+
+use common::config::value::{PathText, Text, list};
+use common::config::{self, ConfigError, Places};
 use common::endpoint::Endpoint;
+use rustix::io::Errno;
+use serde::Deserialize;
+
+pub(crate) use limits::{Limits, Penalties};
+#[expect(unused_imports, reason = "for the rules that keep the limits")]
+pub(crate) use network::Network;
+pub(crate) use records::{AuditDestination, AuditSettings, Log, OnFailure};
+
+/// The file of a machine whose user has none.
+const SYSTEM_FILE: &str = "/etc/telex/server.toml";
 
 /// Settings of a server.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Where to listen. Empty: port 9000 of both loopback addresses, and the user's own Unix socket.
     pub listen: Vec<Endpoint>,
+    /// What clients call this server, for invitations.
+    pub(crate) address: Option<Endpoint>,
+    pub(crate) paths: Paths,
+    pub(crate) limits: Limits,
+    pub(crate) penalties: Penalties,
+    pub(crate) log: Log,
+    pub(crate) audit: AuditSettings,
 }
+
+/// Where the server's own files are; absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Paths {
+    pub(crate) host_key: PathBuf,
+    pub(crate) authorized_keys: PathBuf,
+    pub(crate) revoked_keys: PathBuf,
+    /// A directory; invitations live under it.
+    pub(crate) state_directory: PathBuf,
+}
+
+impl Config {
+    /// The settings of a server without a file.
+    pub(crate) fn defaults(places: &Places) -> Self {
+        RawConfig::default().typed(places)
+    }
+
+    /// The settings in the file that counts: `named` (`--config`), or else `server.toml` in the user's directory, or
+    /// else `/etc/telex/server.toml`, or else none. What `server check` calls, too.
+    ///
+    /// # Errors
+    /// [`ConfigError`]; also for a named file that does not exist.
+    pub(crate) fn load(named: Option<&Path>, places: &Places) -> Result<Self, ConfigError> {
+        Self::load_first(named, &[&places.config.join("server.toml"), Path::new(SYSTEM_FILE)], places)
+    }
+
+    fn load_first(named: Option<&Path>, usual: &[&Path], places: &Places) -> Result<Self, ConfigError> {
+        if let Some(path) = named {
+            let missing = || ConfigError::Read { path: path.to_owned(), source: Errno::NOENT.into() };
+            let text = config::read(path)?.ok_or_else(missing)?;
+            return Self::parse(&text, path, places);
+        }
+        for path in usual {
+            if let Some(text) = config::read(path)? {
+                return Self::parse(&text, path, places);
+            }
+        }
+        Ok(Self::defaults(places))
+    }
+
+    /// The settings in `text`, which is the file at `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the line.
+    pub(crate) fn parse(text: &str, path: &Path, places: &Places) -> Result<Self, ConfigError> {
+        config::parse::<RawConfig>(text, path).map(|raw| raw.typed(places))
+    }
+}
+
+/// The file's keys. Everything but paths has its final type: those need to know the home directory.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawConfig {
+    #[serde(deserialize_with = "list::<{ defaults::LISTEN_MAX }, _, _>")]
+    listen: Vec<Endpoint>,
+    address: Option<Text<Endpoint>>,
+    host_key: Option<Text<PathText>>,
+    authorized_keys: Option<Text<PathText>>,
+    revoked_keys: Option<Text<PathText>>,
+    state_directory: Option<Text<PathText>>,
+    limits: Limits,
+    penalties: Penalties,
+    log: Log,
+    audit: records::RawAudit,
+}
+
+impl RawConfig {
+    fn typed(self, places: &Places) -> Config {
+        let file = |path: Option<Text<PathText>>, name| {
+            path.map_or_else(|| places.config.join(name), |Text(path)| path.resolve(&places.home))
+        };
+        let state = self.state_directory.map(|Text(path)| path.resolve(&places.home));
+        Config {
+            listen: self.listen,
+            address: self.address.map(|Text(address)| address),
+            paths: Paths {
+                host_key: file(self.host_key, "host_key"),
+                authorized_keys: file(self.authorized_keys, "authorized_keys"),
+                revoked_keys: file(self.revoked_keys, "revoked_keys"),
+                state_directory: state.unwrap_or_else(|| places.state.clone()),
+            },
+            limits: self.limits,
+            penalties: self.penalties,
+            log: self.log,
+            audit: self.audit.typed(&places.home),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

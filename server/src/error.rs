@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use common::config::ConfigError;
 use common::endpoint::Endpoint;
 use common::reason::system_reason;
 use thiserror::Error;
@@ -44,6 +45,9 @@ pub enum StartError {
     /// The descriptor handed over is no connection.
     #[error("stdin is not a connection: {}", system_reason(.0))]
     NoConnection(io::Error),
+    /// The settings. The operator's fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The system refused something else.
     #[error("{}", system_reason(.0))]
     Io(#[from] io::Error),

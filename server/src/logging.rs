@@ -3,11 +3,13 @@
 use std::io;
 
 use clap::ValueEnum;
+use serde::Deserialize;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum LogFormat {
     /// For people.
     #[default]
@@ -17,7 +19,8 @@ pub(crate) enum LogFormat {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum LogLevel {
     /// What the operator must look at.
     Error,

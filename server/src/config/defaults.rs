@@ -1,0 +1,62 @@
+//! What holds where the file is silent, each with its reason, and how far the file may go.
+
+use std::time::Duration;
+
+use super::OnFailure;
+
+/// Most addresses to listen on: a listener is a task and a descriptor, and a machine has a handful.
+pub(super) const LISTEN_MAX: usize = 64;
+
+/// Connections that have not proven who they are. Beyond it the oldest is given up, so it need not be large: a burst
+/// of a few hundred clients still passes, since a login takes milliseconds.
+pub(super) const UNAUTHENTICATED: usize = 256;
+
+/// The same from one source: what a busy machine opens at once; a single stranger gets no more of the table.
+pub(super) const UNAUTHENTICATED_PER_SOURCE: usize = 8;
+
+/// Connections in all: at some 20 KiB each they hold 320 MiB.
+pub(super) const CONNECTIONS: usize = 16_384;
+
+/// Most of any of these: the descriptors that systemd grants a service by default stop it before.
+pub(super) const CONNECTIONS_MAX: usize = 65_536;
+
+/// Until the first message of the handshake is complete; it needs no person and fits into one packet.
+pub(super) const CLIENT_HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Until the login is complete. A person may have to confirm the use of a key within it.
+pub(super) const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Milliseconds. Shorter than the first, and clients on slow lines cannot log in at all.
+pub(super) const TIMEOUT_MIN_MS: u64 = 100;
+
+/// Milliseconds: an hour. Longer is as good as no limit.
+pub(super) const TIMEOUT_MAX_MS: u64 = 3_600_000;
+
+/// Networks that are never penalised: every connection is compared with each.
+pub(super) const EXEMPT_MAX: usize = 1024;
+
+/// A key that is not authorised. This and the next three are OpenSSH's values (sshd_config(5), `PerSourcePenalties`):
+/// long enough to make guessing useless, and forgotten before a person who slipped has found the reason.
+pub(super) const AUTH_FAILURE: Duration = Duration::from_secs(5);
+
+/// A connection that ends without trying to log in: port scanners, and health checks, which may come every second.
+pub(super) const NO_AUTHENTICATION: Duration = Duration::from_secs(1);
+
+/// A login that is not complete in time: it has cost a place for that long.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What no client of ours ever sends.
+pub(super) const VIOLATION: Duration = Duration::from_secs(30);
+
+/// Milliseconds: ten minutes, the longest that a source is shut out.
+pub(super) const PENALTY_MAX_MS: u64 = 600_000;
+
+/// A trail without the commands does not tell what happened.
+pub(super) const AUDIT_COMMANDS: bool = true;
+
+/// Whoever can fill the disk could otherwise act unseen.
+pub(super) const AUDIT_ON_FAILURE: OnFailure = OnFailure::Refuse;
+
+/// A record in a file costs some 10 µs, and survives everything but the machine's own death; fdatasync(2) costs 4 ms on an
+/// ordinary disk, which is more than the start of a job.
+pub(super) const AUDIT_SYNC: bool = false;

@@ -1,0 +1,138 @@
+//! Ranges of IP addresses in CIDR notation (RFC 4632, RFC 4291).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// All addresses that begin with the same bits: `192.0.2.0/24`, `2001:db8::/32`, or a single address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Network {
+    address: IpAddr,
+    prefix: u32,
+}
+
+impl Network {
+    /// Whether `address` is one of them. A version 4 address in version 6 clothes counts as what it is.
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+        let (own, width) = bits(self.address);
+        let (other, other_width) = bits(address.to_canonical());
+        width == other_width && (own ^ other) & mask(self.prefix) == 0
+    }
+}
+
+/// The bits of an address at the top of 128, and how many it has.
+fn bits(address: IpAddr) -> (u128, u32) {
+    match address {
+        IpAddr::V4(address) => (u128::from(address.to_bits()) << 96, 32),
+        IpAddr::V6(address) => (address.to_bits(), 128),
+    }
+}
+
+fn mask(prefix: u32) -> u128 {
+    // Shifting by the whole width is not defined.
+    u128::MAX.checked_shl(128 - prefix).unwrap_or(0)
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let malformed = || NetworkError::Malformed { text: text.to_owned() };
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| malformed())?;
+        let (own, width) = bits(address);
+        let prefix = match prefix {
+            None => width,
+            // Digits only: Rust would take a sign, too.
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok().filter(|prefix| *prefix <= width).ok_or_else(malformed)?
+            }
+            Some(_) => return Err(malformed()),
+        };
+        if own & !mask(prefix) != 0 {
+            return Err(NetworkError::BitsBeyondPrefix { text: text.to_owned(), prefix });
+        }
+        if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
+            return Err(NetworkError::Mapped { text: text.to_owned() });
+        }
+        Ok(Self { address, prefix })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// A text that names no network. The operator's fault.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum NetworkError {
+    /// Not an address, or not a length.
+    #[error("not a network: {text:?} (write 192.0.2.0/24, 2001:db8::/32 or an address)")]
+    Malformed {
+        /// What was written.
+        text: String,
+    },
+    /// It could mean one host or the whole network.
+    #[error("{text} has bits set behind the first {prefix}")]
+    BitsBeyondPrefix {
+        /// What was written.
+        text: String,
+        /// How many bits count.
+        prefix: u32,
+    },
+    /// It would match nothing: those addresses count as version 4.
+    #[error("{text} is a version 4 address in the form of version 6; write it as version 4")]
+    Mapped {
+        /// What was written.
+        text: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_has_the_addresses_that_begin_like_it_and_no_others() {
+        let rows = [
+            ("192.0.2.0/24", "192.0.2.255", true),
+            ("192.0.2.0/24", "192.0.3.0", false),
+            ("192.0.2.0/24", "::ffff:192.0.2.9", true),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.6", false),
+            ("0.0.0.0/0", "203.0.113.1", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("::/0", "2001:db8::1", true),
+            ("::/0", "192.0.2.1", false),
+            ("2001:db8::/33", "2001:db8:7fff::1", true),
+            ("2001:db8::/33", "2001:db8:8000::1", false),
+            ("::1", "::1", true),
+            ("::1/128", "::2", false),
+        ];
+        for (network, address, expected) in rows {
+            let found: Network = network.parse().unwrap();
+            assert_eq!(found.contains(address.parse().unwrap()), expected, "{network} {address}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in
+            ["", "/", "192.0.2.0/", "192.0.2.0/33", "::/129", "::/+1", "192.0.2/24", "a", "::/999999999999"]
+        {
+            let refused = text.parse::<Network>();
+            assert!(matches!(refused, Err(NetworkError::Malformed { .. })), "{text:?} {refused:?}");
+        }
+        let refused = "192.0.2.1/24".parse::<Network>();
+        assert!(matches!(refused, Err(NetworkError::BitsBeyondPrefix { prefix: 24, .. })));
+        assert!(matches!("::ffff:192.0.2.0/120".parse::<Network>(), Err(NetworkError::Mapped { .. })));
+        assert_eq!("2001:db8::/32".parse::<Network>().unwrap().to_string(), "2001:db8::/32");
+    }
+}
