@@ -1,0 +1,122 @@
+//! Where the trail goes: a file that is ours alone, or stderr. Each line is one call of write(2).
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+
+/// Something that can be opened, and opened again. `Display` is its name for the operator.
+pub(super) trait Destination: fmt::Debug + fmt::Display + Send + Sync {
+    /// Opens it for appending.
+    ///
+    /// # Errors
+    /// The system's, or what makes it unfit to be trusted.
+    fn open(&self) -> io::Result<Opened>;
+}
+
+/// An open destination.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) sink: Arc<dyn Sink>,
+    /// Whether what is there ends in the middle of a line; `None` where nobody can look.
+    pub(super) mid_line: Option<bool>,
+}
+
+/// What takes lines.
+pub(super) trait Sink: fmt::Debug + Send + Sync {
+    /// Writes `bytes` to the end in one call; how many of them were taken.
+    fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Returns when everything appended is on the disk.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A file by its path.
+#[derive(Debug)]
+pub(super) struct AuditFile(pub(super) PathBuf);
+
+impl Destination for AuditFile {
+    fn open(&self) -> io::Result<Opened> {
+        // Not to hang on a FIFO: what it is can be asked only once it is open.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+        let mut options = OpenOptions::new();
+        let file =
+            options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(&self.0)?;
+        check_trust(&file)?;
+        let mid_line = Some(ends_mid_line(&file)?);
+        Ok(Opened { sink: Arc::new(file), mid_line })
+    }
+}
+
+impl fmt::Display for AuditFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+/// A trail into which others can write proves nothing.
+fn check_trust(file: &File) -> io::Result<()> {
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let owner = found.uid();
+    if owner != geteuid().as_raw() {
+        return Err(io::Error::other(format!("it belongs to uid {owner}")));
+    }
+    let mode = found.mode() & 0o7777;
+    if mode & 0o022 != 0 {
+        return Err(io::Error::other(format!("its mode is {mode:04o}: others can write to it")));
+    }
+    Ok(())
+}
+
+fn ends_mid_line(file: &File) -> io::Result<bool> {
+    let Some(last) = file.metadata()?.len().checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
+}
+
+impl Sink for File {
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        let mut file = self;
+        file.write(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// The server's stderr.
+#[derive(Debug)]
+pub(super) struct Stderr;
+
+impl Destination for Stderr {
+    fn open(&self) -> io::Result<Opened> {
+        Ok(Opened { sink: Arc::new(Self), mid_line: None })
+    }
+}
+
+impl fmt::Display for Stderr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stderr")
+    }
+}
+
+impl Sink for Stderr {
+    fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        // The standard library's would take a closed stderr for one that has taken everything.
+        Ok(rustix::io::write(rustix::stdio::stderr(), bytes)?)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}

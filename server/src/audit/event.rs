@@ -1,0 +1,314 @@
+//! What is recorded: typed events, and the fields that they become. Values of variables never do.
+
+use std::time::Duration;
+
+use common::job::{JobId, Outcome, Program, Spec};
+use common::keys::Fingerprint;
+
+use super::line::{Budget, Line};
+use super::stamp::Stamp;
+use crate::authorize::Peer;
+
+/// The number of a connection in the life of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ConnectionId(pub(crate) u64);
+
+/// Something that an auditor asks for later. Texts may be of any length and content.
+#[derive(Debug)]
+pub(crate) enum Event<'a> {
+    /// The server itself.
+    Server(ServerChange),
+    /// A connection came or went.
+    Connection { connection: ConnectionId, peer: Peer, change: ConnectionChange },
+    /// Somebody said who they are.
+    Authentication(Authentication<'a>),
+    /// A peer sent what no client of ours sends, so it is closed.
+    ProtocolViolation { connection: ConnectionId, peer: Peer, reason: &'a str },
+    /// A command is about to be started. Recorded before the process exists.
+    JobStart(JobStart<'a>),
+    /// A job is over.
+    JobEnd(JobEnd<'a>),
+    /// Somebody came with an invitation.
+    Enrolment(Enrolment<'a>),
+}
+
+/// What a server does as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ServerChange {
+    /// It accepts connections from now on.
+    Started,
+    /// It ends its jobs and connections.
+    Stopping,
+    /// It has read its configuration again.
+    Reloaded,
+}
+
+/// What becomes of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectionChange {
+    /// Accepted.
+    Opened,
+    /// Closed, by either side.
+    Closed,
+}
+
+/// Who a command runs for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// The holder of this key.
+    Key(Fingerprint),
+    /// A process of this user on this machine.
+    Uid(u32),
+}
+
+/// A decision, with the reason if it is no.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Verdict<'a> {
+    /// Yes.
+    Accepted,
+    /// No. The reason may say more than the peer is told.
+    Refused(&'a str),
+}
+
+/// See [`Event::Authentication`].
+#[derive(Debug)]
+pub(crate) struct Authentication<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) peer: Peer,
+    /// How: `public_key`, `peer_credentials`.
+    pub(crate) method: &'static str,
+    /// The key that was proven, if there is one.
+    pub(crate) fingerprint: Option<Fingerprint>,
+    /// The comment of its line in `authorized_keys`, if it has one.
+    pub(crate) comment: Option<&'a str>,
+    /// The user that was asked for; empty for the server's own.
+    pub(crate) user: &'a str,
+    pub(crate) verdict: Verdict<'a>,
+}
+
+/// See [`Event::JobStart`].
+#[derive(Debug)]
+pub(crate) struct JobStart<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) job: &'a JobId,
+    pub(crate) principal: Principal,
+    pub(crate) spec: &'a Spec,
+}
+
+/// See [`Event::JobEnd`].
+#[derive(Debug)]
+pub(crate) struct JobEnd<'a> {
+    pub(crate) job: &'a JobId,
+    pub(crate) outcome: &'a Outcome,
+    /// Bytes that the command has consumed.
+    pub(crate) stdin: u64,
+    /// Bytes that it has written.
+    pub(crate) stdout: u64,
+    /// Bytes that it has written.
+    pub(crate) stderr: u64,
+    /// From the request to the outcome.
+    pub(crate) wall: Duration,
+    /// `None` if there was no process, or nobody could ask the system.
+    pub(crate) usage: Option<Usage>,
+}
+
+/// What a job has taken from the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Processor time, user and system.
+    pub(crate) cpu: Duration,
+    /// The most memory that was resident, in bytes.
+    pub(crate) peak_memory: u64,
+}
+
+/// See [`Event::Enrolment`].
+#[derive(Debug)]
+pub(crate) struct Enrolment<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) peer: Peer,
+    pub(crate) fingerprint: Fingerprint,
+    /// The invitation's id; never its token.
+    pub(crate) invitation: &'a str,
+    pub(crate) verdict: Verdict<'a>,
+}
+
+impl Event<'_> {
+    /// Whether the disk should have it before anything else happens.
+    pub(super) fn is_worth_syncing(&self) -> bool {
+        matches!(self, Self::JobStart(_) | Self::JobEnd(_))
+    }
+
+    /// The fields of the record. Without `commands`, nothing of a command line is among them.
+    pub(super) fn line(&self, stamp: Stamp, commands: bool) -> Line {
+        let mut line = Line::default();
+        line.word("time", stamp.rfc3339());
+        line.number("monotonic_ms", u64::try_from(stamp.monotonic.as_millis()).unwrap_or(u64::MAX));
+        line.word("event", self.name());
+        match self {
+            Self::Server(change) => line.word("state", change.name()),
+            Self::Connection { connection, peer, change } => {
+                add_peer(&mut line, *connection, *peer);
+                line.word("state", change.name());
+            }
+            Self::Authentication(authentication) => authentication.add_to(&mut line),
+            Self::ProtocolViolation { connection, peer, reason } => {
+                add_peer(&mut line, *connection, *peer);
+                line.text("reason", reason.as_bytes(), Budget::TEXT);
+            }
+            Self::JobStart(start) => start.add_to(&mut line, commands),
+            Self::JobEnd(end) => end.add_to(&mut line, commands),
+            Self::Enrolment(enrolment) => enrolment.add_to(&mut line),
+        }
+        line
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Server(_) => "server",
+            Self::Connection { .. } => "connection",
+            Self::Authentication(_) => "authentication",
+            Self::ProtocolViolation { .. } => "protocol_violation",
+            Self::JobStart(_) => "job_start",
+            Self::JobEnd(_) => "job_end",
+            Self::Enrolment(_) => "enrolment",
+        }
+    }
+}
+
+impl ServerChange {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Stopping => "stopping",
+            Self::Reloaded => "reloaded",
+        }
+    }
+}
+
+impl ConnectionChange {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Principal {
+    fn text(self) -> String {
+        match self {
+            Self::Key(fingerprint) => fingerprint.to_string(),
+            Self::Uid(uid) => format!("uid {uid}"),
+        }
+    }
+}
+
+impl Verdict<'_> {
+    fn add_to(self, line: &mut Line) {
+        match self {
+            Self::Accepted => line.word("result", "accepted"),
+            Self::Refused(reason) => {
+                line.word("result", "refused");
+                line.text("reason", reason.as_bytes(), Budget::TEXT);
+            }
+        }
+    }
+}
+
+impl Authentication<'_> {
+    fn add_to(&self, line: &mut Line) {
+        add_peer(line, self.connection, self.peer);
+        line.word("method", self.method);
+        if let Some(fingerprint) = self.fingerprint {
+            line.word("fingerprint", fingerprint.to_string());
+        }
+        if let Some(comment) = self.comment {
+            line.text("comment", comment.as_bytes(), Budget::TEXT);
+        }
+        line.text("user", self.user.as_bytes(), Budget::TEXT);
+        self.verdict.add_to(line);
+    }
+}
+
+impl JobStart<'_> {
+    fn add_to(&self, line: &mut Line, commands: bool) {
+        line.number("connection", self.connection.0);
+        line.word("job", self.job.as_str());
+        line.word("principal", self.principal.text());
+        match &self.spec.program {
+            _ if !commands => {}
+            Program::Argv(words) => {
+                line.texts("argv", words.iter().map(|word| word.0.as_slice()), Budget::COMMAND);
+            }
+            Program::Shell(text) => line.text("shell", &text.0, Budget::COMMAND),
+        }
+        let names = self.spec.environment.iter().map(|variable| variable.name.0.as_slice());
+        line.texts("variables", names, Budget::NAMES);
+        if let Some(directory) = &self.spec.directory {
+            line.text("directory", &directory.0, Budget::TEXT);
+        }
+    }
+}
+
+impl JobEnd<'_> {
+    fn add_to(&self, line: &mut Line, commands: bool) {
+        line.word("job", self.job.as_str());
+        add_outcome(line, self.outcome, commands);
+        line.number("stdin_bytes", self.stdin);
+        line.number("stdout_bytes", self.stdout);
+        line.number("stderr_bytes", self.stderr);
+        line.seconds("wall_seconds", self.wall);
+        if let Some(usage) = self.usage {
+            line.seconds("cpu_seconds", usage.cpu);
+            line.number("peak_memory_bytes", usage.peak_memory);
+        }
+    }
+}
+
+impl Enrolment<'_> {
+    fn add_to(&self, line: &mut Line) {
+        add_peer(line, self.connection, self.peer);
+        line.word("fingerprint", self.fingerprint.to_string());
+        line.text("invitation", self.invitation.as_bytes(), Budget::TEXT);
+        self.verdict.add_to(line);
+    }
+}
+
+fn add_peer(line: &mut Line, connection: ConnectionId, peer: Peer) {
+    line.number("connection", connection.0);
+    line.word("peer", peer.to_string());
+    let transport = match peer {
+        Peer::Tcp(_) => "tcp",
+        Peer::Unix { .. } => "unix",
+    };
+    line.word("transport", transport);
+}
+
+/// The outcome in the words of the client's `--json`.
+fn add_outcome(line: &mut Line, outcome: &Outcome, commands: bool) {
+    match outcome {
+        Outcome::Exited(code) => {
+            line.word("outcome", "exited");
+            line.number("code", (*code).into());
+        }
+        Outcome::Signaled { signal, core_dumped } => {
+            line.word("outcome", "signaled");
+            line.word("signal", signal.to_string());
+            line.flag("core_dumped", *core_dumped);
+        }
+        Outcome::TimedOut => line.word("outcome", "timed_out"),
+        Outcome::Cancelled => line.word("outcome", "cancelled"),
+        Outcome::NotStarted(failure) => {
+            line.word("outcome", "not_started");
+            line.word("reason", failure.name());
+            // It repeats the program's name.
+            if commands {
+                line.text("message", failure.to_string().as_bytes(), Budget::TEXT);
+            }
+        }
+        Outcome::Lost(known) => {
+            line.word("outcome", "lost");
+            line.text("message", known.as_bytes(), Budget::TEXT);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Whatever peers write: one line each, which says what they wrote.
+
+use std::time::Duration;
+
+use common::job::{ByteString, JobId, Outcome, Program, Signal, Spec, StartFailure, Variable};
+use common::keys::Fingerprint;
+use serde_json::json;
+
+use super::*;
+use crate::audit::line::MAX_BYTES;
+use crate::authorize::Peer;
+
+const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
+
+fn peer() -> Peer {
+    Peer::Tcp("[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap())
+}
+
+fn job() -> JobId {
+    "\"".repeat(JobId::MAX_LEN).parse().unwrap()
+}
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint::from_bytes([0xff; 32])
+}
+
+/// Texts that have broken logs, and the largest.
+fn texts() -> Vec<Vec<u8>> {
+    let mut texts: Vec<Vec<u8>> = vec![
+        b"\n{\"event\":\"auth_ok\"}".to_vec(),
+        b"\r\n{\"event\":\"authentication\",\"result\":\"accepted\"}\r\n".to_vec(),
+        b"\"}\n{\"a\":\"".to_vec(),
+        b"\x1b[2J\x1b]52;c;AAAA\x07".to_vec(),
+        b"a\0b".to_vec(),
+        b"caf\xe9 \\xe9".to_vec(),
+        "\u{9b}2J\u{202e}\u{2028}\u{85}".into(),
+        "\\u000a\\".into(),
+        Vec::new(),
+        vec![0xff; 1024 * 1024],
+        vec![b'\\'; 1024 * 1024],
+    ];
+    texts.extend((0..0x20).map(|control| vec![control; 1024 * 1024]));
+    texts
+}
+
+fn authentication<'a>(text: &'a str) -> Event<'a> {
+    Event::Authentication(Authentication {
+        connection: CONNECTION,
+        peer: peer(),
+        method: "peer_credentials",
+        fingerprint: Some(fingerprint()),
+        comment: Some(text),
+        user: text,
+        verdict: Verdict::Refused(text),
+    })
+}
+
+fn start<'a>(job: &'a JobId, spec: &'a Spec) -> Event<'a> {
+    let principal = Principal::Key(fingerprint());
+    Event::JobStart(JobStart { connection: CONNECTION, job, principal, spec })
+}
+
+fn end<'a>(job: &'a JobId, outcome: &'a Outcome) -> Event<'a> {
+    Event::JobEnd(JobEnd {
+        job,
+        outcome,
+        stdin: u64::MAX,
+        stdout: u64::MAX,
+        stderr: u64::MAX,
+        wall: Duration::MAX,
+        usage: Some(Usage { cpu: Duration::MAX, peak_memory: u64::MAX }),
+    })
+}
+
+fn spec(program: Program, text: &[u8]) -> Spec {
+    let variable = || Variable { name: ByteString(text.to_vec()), value: "hunter2".into() };
+    Spec {
+        directory: Some(ByteString(text.to_vec())),
+        environment: vec![variable(), variable()],
+        ..Spec::new(program)
+    }
+}
+
+/// Records one event; its object.
+fn recorded(event: &Event<'_>) -> Json {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.log");
+    let audit = Audit::open(&in_file(&path)).unwrap();
+    audit.record(&STARTED).unwrap();
+    let before = std::fs::metadata(&path).unwrap().len();
+    audit.record(event).unwrap();
+    let length = std::fs::metadata(&path).unwrap().len() - before;
+    assert!(length as usize <= MAX_BYTES, "{length}");
+    let mut records = records(&path);
+    assert_eq!(records.len(), 2);
+    records.pop().unwrap()
+}
+
+/// Whether `field` of `record` is `original`, or says that it is not all of it.
+fn assert_tells(record: &Json, field: &str, original: &[u8]) {
+    let is_noted =
+        |list: &str| record.get(list).is_some_and(|names| names.as_array().unwrap().contains(&json!(field)));
+    let value = match &record[field] {
+        Json::Array(texts) => texts[0].as_str().unwrap(),
+        text => text.as_str().unwrap(),
+    };
+    let told = if is_noted("escaped") {
+        original.escape_ascii().to_string()
+    } else {
+        std::str::from_utf8(original).unwrap().to_owned()
+    };
+    // The standard library also escapes quotes, which is the same here.
+    if is_noted("truncated") {
+        assert!(told.starts_with(value) && value.len() < told.len(), "{field}");
+    } else {
+        assert_eq!(value, told, "{field}");
+    }
+}
+
+#[test]
+fn commands_of_any_bytes_are_one_line_that_tells_them() {
+    for text in texts() {
+        let argv = Program::Argv(vec![ByteString(text.clone()), ByteString(text.clone())]);
+        for (field, program) in [("argv", argv), ("shell", Program::Shell(ByteString(text.clone())))] {
+            let record = recorded(&start(&job(), &spec(program, &text)));
+            assert_eq!(record["event"], "job_start");
+            for field in [field, "directory", "variables"] {
+                assert_tells(&record, field, &text);
+            }
+            assert!(!record.to_string().contains("hunter2"));
+        }
+    }
+}
+
+#[test]
+fn users_and_comments_of_any_text_are_one_line_that_tells_them() {
+    for text in texts().into_iter().filter_map(|text| String::from_utf8(text).ok()) {
+        let record = recorded(&authentication(&text));
+        assert_eq!((&record["event"], &record["result"]), (&json!("authentication"), &json!("refused")));
+        for field in ["user", "comment", "reason"] {
+            assert_tells(&record, field, text.as_bytes());
+        }
+        for (event, field) in [
+            (Event::ProtocolViolation { connection: CONNECTION, peer: peer(), reason: &text }, "reason"),
+            (
+                Event::Enrolment(Enrolment {
+                    connection: CONNECTION,
+                    peer: peer(),
+                    fingerprint: fingerprint(),
+                    invitation: &text,
+                    verdict: Verdict::Refused(&text),
+                }),
+                "invitation",
+            ),
+        ] {
+            assert_tells(&recorded(&event), field, text.as_bytes());
+        }
+        let record = recorded(&end(&job(), &Outcome::Lost(text.clone())));
+        assert_tells(&record, "message", text.as_bytes());
+    }
+}
+
+#[test]
+fn a_record_says_all_that_was_promised() {
+    let program = Program::Argv(vec!["touch".into(), "a b".into()]);
+    let record = recorded(&start(&"j1".parse().unwrap(), &spec(program, b"NAME")));
+    let time = record["time"].as_str().unwrap();
+    assert_eq!((time.len(), &time[19..20], &time[23..]), (24, ".", "Z"));
+    assert!(record["monotonic_ms"].as_u64().unwrap() > 0);
+    assert_eq!(record["job"], "j1");
+    assert_eq!(record["principal"], fingerprint().to_string());
+    assert_eq!(record["argv"], json!(["touch", "a b"]));
+    assert_eq!(record["variables"], json!(["NAME", "NAME"]));
+    assert_eq!(record["directory"], "NAME");
+    assert!(record.get("truncated").is_none() && record.get("escaped").is_none());
+
+    let signaled = Outcome::Signaled { signal: Signal::KILL, core_dumped: true };
+    let record = recorded(&Event::JobEnd(JobEnd {
+        job: &"j1".parse().unwrap(),
+        outcome: &signaled,
+        stdin: 1,
+        stdout: 2,
+        stderr: 3,
+        wall: Duration::from_millis(1500),
+        usage: Some(Usage { cpu: Duration::from_micros(250_000), peak_memory: 4096 }),
+    }));
+    let expected = json!({
+        "event": "job_end", "job": "j1", "outcome": "signaled", "signal": "KILL", "core_dumped": true,
+        "stdin_bytes": 1, "stdout_bytes": 2, "stderr_bytes": 3,
+        "wall_seconds": 1.5, "cpu_seconds": 0.25, "peak_memory_bytes": 4096,
+        "time": record["time"], "monotonic_ms": record["monotonic_ms"],
+    });
+    assert_eq!(record, expected);
+
+    let opened = Event::Connection {
+        connection: ConnectionId(7),
+        peer: Peer::Unix { uid: 1000 },
+        change: ConnectionChange::Opened,
+    };
+    let record = recorded(&opened);
+    assert_eq!(record["connection"], 7);
+    assert_eq!(record["peer"], "uid 1000");
+    assert_eq!((&record["transport"], &record["state"]), (&json!("unix"), &json!("opened")));
+}
+
+#[test]
+fn without_commands_nothing_of_a_command_line_is_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("audit.log");
+    let audit = Audit::open(&AuditSettings { commands: false, ..in_file(&path) }).unwrap();
+    let job = job();
+    for program in [Program::Argv(vec!["hunter2".into()]), Program::Shell("hunter2".into())] {
+        audit.record(&start(&job, &spec(program, b"NAME"))).unwrap();
+    }
+    let failure = StartFailure::NotFound { program: "hunter2".to_owned(), searched: String::new() };
+    audit.record(&end(&job, &Outcome::NotStarted(failure))).unwrap();
+    assert_eq!(records(&path)[0]["variables"], json!(["NAME", "NAME"]));
+    assert_eq!(records(&path)[2]["reason"], "not_found");
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));
+}
