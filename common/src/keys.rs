@@ -6,6 +6,20 @@
 //! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
 
 pub mod agent;
-mod public_key;
+//! - [`authorized_keys`]: which keys may connect to a server, and on which conditions
+//! - [`known_hosts`]: which key a server has
+//! - [`revoked_keys`]: which keys are good for nothing any more
+//! - [`Problem`], [`LineError`]: what is wrong with a line of these files
 
+pub mod authorized_keys;
+mod fields;
+pub mod known_hosts;
+mod line_error;
+mod pattern;
+mod public_key;
+pub mod revoked_keys;
+mod written_key;
+
+pub use fields::LINE_BYTES;
+pub use line_error::{LineError, Problem};
 pub use public_key::{Fingerprint, KeyError, PublicKey};
