@@ -3,14 +3,13 @@
 //! Only Ed25519, in OpenSSH's formats. Knows no socket and no protocol; a decision is made by whoever asks.
 //!
 //! - [`PublicKey`], [`Fingerprint`]: a key as it is shown, written and sent
-//! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
-
-pub mod agent;
 //! - [`authorized_keys`]: which keys may connect to a server, and on which conditions
 //! - [`known_hosts`]: which key a server has
 //! - [`revoked_keys`]: which keys are good for nothing any more
 //! - [`Problem`], [`LineError`]: what is wrong with a line of these files
+//! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
 
+pub mod agent;
 pub mod authorized_keys;
 mod fields;
 pub mod known_hosts;
