@@ -3,6 +3,7 @@
 //! Only Ed25519, in OpenSSH's formats. Knows no socket and no protocol; a decision is made by whoever asks.
 //!
 //! - [`PublicKey`], [`Fingerprint`]: a key as it is shown, written and sent
+//! - [`PrivateKey`]: a key pair, from OpenSSH's files and to them
 //! - [`authorized_keys`]: which keys may connect to a server, and on which conditions
 //! - [`known_hosts`]: which key a server has
 //! - [`revoked_keys`]: which keys are good for nothing any more
@@ -15,10 +16,12 @@ mod fields;
 pub mod known_hosts;
 mod line_error;
 mod pattern;
+mod private_key;
 mod public_key;
 pub mod revoked_keys;
 mod written_key;
 
 pub use fields::LINE_BYTES;
 pub use line_error::{LineError, Problem};
+pub use private_key::{PrivateKey, PrivateKeyError};
 pub use public_key::{Fingerprint, KeyError, PublicKey};

@@ -146,7 +146,7 @@ impl FromStr for Fingerprint {
 }
 
 /// Takes a string of SSH's binary form (RFC 4251, section 5) from the front of `bytes`.
-fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.split_at_checked(u32::from_be_bytes(*length) as usize)
 }
