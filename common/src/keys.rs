@@ -8,11 +8,13 @@
 //! - [`known_hosts`]: which key a server has
 //! - [`revoked_keys`]: which keys are good for nothing any more
 //! - [`Problem`], [`LineError`]: what is wrong with a line of these files
+//! - [`read_trusted`], [`read_private`]: files that nobody else can have changed
 //! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
 
 pub mod agent;
 pub mod authorized_keys;
 mod fields;
+mod file;
 pub mod known_hosts;
 mod line_error;
 mod pattern;
@@ -22,6 +24,7 @@ pub mod revoked_keys;
 mod written_key;
 
 pub use fields::LINE_BYTES;
+pub use file::{FileError, FileProblem, Place, TRUSTED_FILE_BYTES, Trust, read_private, read_trusted};
 pub use line_error::{LineError, Problem};
 pub use private_key::{PrivateKey, PrivateKeyError};
 pub use public_key::{Fingerprint, KeyError, PublicKey};
