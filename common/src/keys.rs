@@ -9,6 +9,7 @@
 //! - [`revoked_keys`]: which keys are good for nothing any more
 //! - [`Problem`], [`LineError`]: what is wrong with a line of these files
 //! - [`read_trusted`], [`read_private`]: files that nobody else can have changed
+//! - [`create_private`], [`append_line`], [`rewrite`]: files that are whole at every moment
 //! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
 
 pub mod agent;
@@ -21,6 +22,7 @@ mod pattern;
 mod private_key;
 mod public_key;
 pub mod revoked_keys;
+mod write;
 mod written_key;
 
 pub use fields::LINE_BYTES;
@@ -28,3 +30,4 @@ pub use file::{FileError, FileProblem, Place, TRUSTED_FILE_BYTES, Trust, read_pr
 pub use line_error::{LineError, Problem};
 pub use private_key::{PrivateKey, PrivateKeyError};
 pub use public_key::{Fingerprint, KeyError, PublicKey};
+pub use write::{WriteError, append_line, create_private, rewrite};
