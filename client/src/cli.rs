@@ -16,10 +16,12 @@ mod environment;
 pub(crate) mod exit_code;
 pub(crate) mod failure;
 pub(crate) mod foreground;
+mod identity;
 mod input;
+mod join;
 mod json;
+mod key;
 pub(crate) mod output;
-#[cfg_attr(not(test), expect(dead_code, reason = "the keys and trust files that need it come next"))]
 mod passphrase;
 mod ping;
 pub(crate) mod report;
@@ -27,9 +29,11 @@ mod run;
 pub(crate) mod signals;
 mod startup;
 mod target;
+mod trust;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::future::ready;
 use std::io::{self, Write};
 use std::path::Path;
 use std::pin::Pin;
@@ -73,6 +77,8 @@ fn work<'a>(options: &'a Options, reporter: &'a Reporter) -> Pin<Box<dyn Future<
         Verb::Run(run) => Box::pin(run::run(options, run, reporter)),
         Verb::Ping(ping) => Box::pin(ping::ping(options, ping, reporter)),
         Verb::Repl(lines) => Box::pin(repl::repl(options, lines, reporter)),
+        Verb::Key => Box::pin(ready(key::key(options, reporter))),
+        Verb::Join(join) => Box::pin(join::join(options, join, reporter)),
         Verb::EmbeddedServer => Box::pin(embedded::serve(reporter)),
     }
 }

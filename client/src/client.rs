@@ -1,26 +1,25 @@
 //! A connection to a server, as the library's users hold it.
 
 use std::ffi::OsStr;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::connection::packet_queue;
 use common::endpoint::{Endpoint, Target};
-use common::greeting::Hello;
+use common::greeting::{Hello, Method};
+use common::invitation::{Invitation, InvitationError};
 use common::job::{ByteString, Program};
+use common::keys::PublicKey;
 use common::packet::Packet;
 use common::transport::Transport;
-use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 use tokio::time;
 
+use crate::access::{Access, UnknownHosts};
 use crate::command::Command;
+use crate::dial;
 use crate::error::Error;
 use crate::router::{self, Router};
-
-/// How long a connection may take to come about.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a clean close may take to write what is queued.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,26 +42,65 @@ impl Client {
     /// Connects and sends the greeting, without waiting for the answer: a first command can travel with it, and
     /// a refusal shows in the first call that waits. [`Client::ready`] waits for the answer alone.
     ///
+    /// A server over TCP is verified before anything else is sent. [`Access::of_user`] says with which key, and which
+    /// servers are known; nobody is asked.
+    ///
     /// # Errors
-    /// [`Error::Resolve`] and [`Error::Connect`].
+    /// [`Error`] if there is no connection, or the server is not the one that is known.
     pub async fn connect(target: &Target) -> Result<Self, Error> {
-        let transport =
-            time::timeout(CONNECT_TIMEOUT, open(&target.endpoint)).await.unwrap_or_else(|_| {
-                Err(connect_error(&target.endpoint, io::Error::from(io::ErrorKind::TimedOut)))
-            })?;
-        Ok(Self::over(transport, target))
+        match &target.endpoint {
+            Endpoint::Unix(path) => Ok(Self::over(dial::unix(&target.endpoint, path).await?, target)),
+            Endpoint::Tcp { .. } => Self::connect_with(target, &Access::of_user()?).await,
+        }
+    }
+
+    /// As [`Client::connect`], with a key and known servers of the caller's.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_with(target: &Target, access: &Access) -> Result<Self, Error> {
+        match &target.endpoint {
+            Endpoint::Unix(path) => Ok(Self::over(dial::unix(&target.endpoint, path).await?, target)),
+            Endpoint::Tcp { host, port } => {
+                let transport = dial::tcp(host, *port, access).await?;
+                Ok(Self::greet(transport, target, Some(access.public_key()), Method::Transport))
+            }
+        }
+    }
+
+    /// Has a server authorise the key of `access`, as `invitation` allows, and trusts the server from now on. The
+    /// invitation is spent by that.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], and what the server says to the invitation.
+    pub async fn join(invitation: &Invitation, access: &Access) -> Result<Self, Error> {
+        let Endpoint::Tcp { host, port } = &invitation.endpoint else {
+            return Err(InvitationError::Incomplete.into());
+        };
+        let access = access.clone().unknown_hosts(UnknownHosts::Expect(invitation.host_key));
+        let transport = dial::tcp(host, *port, &access).await?;
+        let target = Target::from(invitation.endpoint.clone());
+        let method = Method::Invitation(invitation.token.clone());
+        let client = Self::greet(transport, &target, Some(access.public_key()), method);
+        client.ready().await?;
+        Ok(client)
     }
 
     /// Speaks over a stream that is open already. `target` is for the greeting's user name and for messages.
     pub fn over(transport: Transport, target: &Target) -> Self {
+        Self::greet(transport, target, None, Method::Transport)
+    }
+
+    fn greet(transport: Transport, target: &Target, key: Option<PublicKey>, method: Method) -> Self {
         let stall = transport.write_stall();
         let (read, write) = transport.split();
         let (sender, queue) = packet_queue();
-        let hello = Hello::new(target.user.as_deref().unwrap_or_default(), SOFTWARE);
+        let user = target.user.as_deref().unwrap_or_default();
+        let hello = Hello { method, ..Hello::new(user, SOFTWARE) };
         // The queue is new and has room; the greeting is first in it.
         let greeted = sender.try_send_control(Packet::Hello(hello)).is_ok();
         debug_assert!(greeted, "an empty queue takes a packet");
-        let router = Arc::new(Router::new(sender, target.endpoint.clone()));
+        let router = Arc::new(Router::new(sender, target.endpoint.clone(), key));
         let writer = tokio::spawn(router::write(Arc::clone(&router), queue, write, stall));
         let reader = tokio::spawn(router::read(Arc::clone(&router), read));
         Self { router, reader, writer }
@@ -113,28 +151,4 @@ impl Drop for Client {
         self.reader.abort();
         self.writer.abort();
     }
-}
-
-async fn open(endpoint: &Endpoint) -> Result<Transport, Error> {
-    let failed = |source| connect_error(endpoint, source);
-    match endpoint {
-        Endpoint::Unix(path) => Ok(Transport::Unix(UnixStream::connect(path).await.map_err(failed)?)),
-        Endpoint::Tcp { host, port } => {
-            let addresses = tokio::net::lookup_host((host.as_str(), *port))
-                .await
-                .map_err(|source| Error::Resolve { host: host.clone(), source: Arc::new(source) })?;
-            let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-            for address in addresses {
-                match TcpStream::connect(address).await {
-                    Ok(stream) => return Transport::tcp(stream).map_err(failed),
-                    Err(error) => last = error,
-                }
-            }
-            Err(failed(last))
-        }
-    }
-}
-
-fn connect_error(endpoint: &Endpoint, source: io::Error) -> Error {
-    Error::Connect { endpoint: endpoint.clone(), source: Arc::new(source) }
 }

@@ -1,22 +1,23 @@
 //! What a user has written down about servers: their names, addresses and keys. Connects to nothing.
 //!
-//! - [`HostName`], [`HostEntry`]: one of them
+//! - [`HostAlias`], [`HostEntry`]: one of them
 //! - `add`: another one, without touching what is there
 
 mod add;
 mod host;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::config::value::Text;
 use common::config::{self, ConfigError, Places};
 use common::endpoint::Target;
+use common::keys::rewrite;
 use serde::Deserialize;
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "no command adds hosts yet"))]
-pub(crate) use self::add::{AddHostError, add_host};
-pub(crate) use self::host::{HostEntry, HostName};
+pub(crate) use self::add::AddHostError;
+use self::add::add_host;
+pub(crate) use self::host::{HostAlias, HostEntry};
 
 use self::host::RawHost;
 
@@ -25,7 +26,7 @@ use self::host::RawHost;
 pub(crate) struct ClientConfig {
     /// The server that is meant when none is named: a name from here, or a target.
     pub(crate) default_host: Option<String>,
-    hosts: BTreeMap<HostName, HostEntry>,
+    hosts: BTreeMap<HostAlias, HostEntry>,
 }
 
 impl ClientConfig {
@@ -34,8 +35,8 @@ impl ClientConfig {
     /// # Errors
     /// [`ConfigError`] if the file cannot be read or makes no sense.
     pub(crate) fn load(places: &Places) -> Result<Self, ConfigError> {
-        let path = places.config.join("config.toml");
-        match config::read(&path)? {
+        let path = Self::path(places);
+        match config::read(&path, &places.trust())? {
             Some(text) => Self::parse(&text, &path, &places.home),
             None => Ok(Self::default()),
         }
@@ -51,6 +52,43 @@ impl ClientConfig {
         Ok(Self { default_host: raw.default_host.map(|Text(Host(name))| name), hosts })
     }
 
+    /// Whether there may be a host of this name with this entry: there is none yet, or it is the same.
+    ///
+    /// # Errors
+    /// [`AddHostError`].
+    pub(crate) fn may_add(places: &Places, name: &HostAlias, entry: &HostEntry) -> Result<(), AddHostError> {
+        match Self::load(places)?.host(&name.to_string()) {
+            Some(known) if known != entry => Err(AddHostError::Exists { name: name.clone() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a host into the user's file, unless it is there.
+    ///
+    /// # Errors
+    /// [`AddHostError`]; the file is as it was then.
+    pub(crate) fn add(places: &Places, name: &HostAlias, entry: &HostEntry) -> Result<(), AddHostError> {
+        if Self::load(places)?.host(&name.to_string()) == Some(entry) {
+            return Ok(());
+        }
+        let path = Self::path(places);
+        let mut added = Ok(());
+        rewrite(&path, |existing| {
+            let text = String::from_utf8_lossy(existing);
+            add_host(&text, &path, &places.home, name, entry).map(String::into_bytes).unwrap_or_else(
+                |error| {
+                    added = Err(error);
+                    existing.to_vec()
+                },
+            )
+        })?;
+        added
+    }
+
+    fn path(places: &Places) -> PathBuf {
+        places.config.join("config.toml")
+    }
+
     /// What is known of the server that the user calls `name`.
     pub(crate) fn host(&self, name: &str) -> Option<&HostEntry> {
         self.hosts.get(name)
@@ -62,7 +100,7 @@ impl ClientConfig {
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     default_host: Option<Text<Host>>,
-    hosts: BTreeMap<Text<HostName>, RawHost>,
+    hosts: BTreeMap<Text<HostAlias>, RawHost>,
 }
 
 /// What `-H` would take: a name or a target.
@@ -73,7 +111,7 @@ impl std::str::FromStr for Host {
     type Err = common::endpoint::EndpointError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.parse::<HostName>().is_err() {
+        if text.parse::<HostAlias>().is_err() {
             text.parse::<Target>()?;
         }
         Ok(Self(text.to_owned()))

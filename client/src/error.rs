@@ -1,12 +1,19 @@
 //! What can fail in the library, and whose fault it is. The sentences for people are the command line's.
 
+use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use common::config::ConfigError;
 use common::connection::{Blame, ConnectionError};
 use common::endpoint::{Endpoint, EndpointError};
+use common::invitation::InvitationError;
 use common::job::SpecError;
+use common::keys::known_hosts::{HostName, HostNameError};
+use common::keys::{FileError, Fingerprint, PrivateKeyError, PublicKey, WriteError};
 use common::message::MessageError;
+use common::tls::TlsError;
 use thiserror::Error;
 
 /// A failure of Telex itself, as opposed to an outcome of a command.
@@ -31,6 +38,49 @@ pub enum Error {
         /// The system's error.
         source: Arc<io::Error>,
     },
+    /// The user's settings cannot be used, or there is no place where they could be. The local user's fault.
+    #[error(transparent)]
+    Config(#[from] Arc<ConfigError>),
+    /// There is no key to prove who this side is. The local user's to make.
+    #[error("there is no key at {}", path.display())]
+    NoKey {
+        /// Where it would be.
+        path: PathBuf,
+    },
+    /// The file has no key that can be used. The local user's fault.
+    #[error("{}: {error}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Arc<PrivateKeyError>,
+    },
+    /// A file of keys is not as it has to be. The local user's fault.
+    #[error(transparent)]
+    File(#[from] Arc<FileError>),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] Arc<WriteError>),
+    /// The server's name cannot be one. The local user's fault.
+    #[error(transparent)]
+    HostName(#[from] HostNameError),
+    /// The invitation is none. The local user's fault.
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// The server is not one that may be spoken to.
+    #[error("{0}")]
+    Untrusted(Arc<Untrusted>),
+    /// There is no secured connection.
+    #[error("cannot secure the connection to {endpoint}: {error}")]
+    Handshake {
+        /// Where.
+        endpoint: Endpoint,
+        /// What failed.
+        error: Arc<TlsError>,
+    },
+    /// The server does not let this client in.
+    #[error("{} refuses this connection: {}", .0.endpoint, .0.text)]
+    Denied(Arc<Denied>),
     /// Something answers there that does not speak Telex.
     #[error("{endpoint} does not speak telex")]
     NotTelex {
@@ -62,16 +112,113 @@ pub enum Error {
     Random(#[from] getrandom::Error),
 }
 
+/// A client that is not let in. Nothing of what it wants was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Where.
+    pub endpoint: Endpoint,
+    /// The key that was shown there; none over a Unix socket.
+    pub key: Option<PublicKey>,
+    /// What the server says; not to be printed unescaped.
+    pub text: String,
+}
+
+/// A server that has shown a key, and is not trusted for it. Nothing was sent to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untrusted {
+    /// The server.
+    pub host: HostName,
+    /// The key that it has shown.
+    pub key: PublicKey,
+    /// What is wrong.
+    pub reason: Distrust,
+}
+
+/// Why a server is not trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Distrust {
+    /// Nothing is known of it.
+    Unknown,
+    /// It is known by another key: it was set up anew, or somebody is in between.
+    Changed {
+        /// The file of known servers.
+        path: PathBuf,
+        /// The line about this one.
+        line: usize,
+    },
+    /// Its key is marked as revoked.
+    Revoked {
+        /// The file of known servers.
+        path: PathBuf,
+        /// The line that says so.
+        line: usize,
+    },
+    /// It was promised to have another key.
+    Unexpected {
+        /// That key's.
+        expected: Fingerprint,
+    },
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (host, key) = (&self.host, self.key.fingerprint());
+        match &self.reason {
+            Distrust::Unknown => write!(f, "the server {host} is not known; its key is {key}"),
+            Distrust::Changed { .. } => {
+                write!(f, "the key of {host} is not the one that is known; it is now {key}")
+            }
+            Distrust::Revoked { .. } => write!(f, "the key of {host} is revoked: {key}"),
+            Distrust::Unexpected { expected } => {
+                write!(f, "the key of {host} is {key}, and not {expected} as was promised")
+            }
+        }
+    }
+}
+
 impl Error {
     /// Whose fault it is.
     pub fn blame(&self) -> Blame {
         match self {
             Self::Endpoint(_) | Self::Spec(_) | Self::TooLong(_) | Self::TooManyJobs => Blame::LocalUser,
-            Self::Closed | Self::Random(_) => Blame::LocalUser,
+            Self::Closed | Self::Random(_) | Self::Config(_) | Self::NoKey { .. } | Self::Key { .. } => {
+                Blame::LocalUser
+            }
+            Self::File(_) | Self::Write(_) | Self::HostName(_) | Self::Invitation(_) => Blame::LocalUser,
+            Self::Untrusted(untrusted) => match untrusted.reason {
+                Distrust::Unknown => Blame::LocalUser,
+                Distrust::Changed { .. } | Distrust::Revoked { .. } | Distrust::Unexpected { .. } => {
+                    Blame::Peer
+                }
+            },
+            Self::Denied(_) => Blame::LocalUser,
+            Self::Handshake { error, .. } => match &**error {
+                TlsError::CannotSign(_) | TlsError::Untrusted(_) => Blame::LocalUser,
+                TlsError::Io(_) | TlsError::ClosedInHandshake => Blame::Network,
+                _ => Blame::Peer,
+            },
             Self::Resolve { .. } | Self::Connect { .. } => Blame::Network,
             Self::NotTelex { .. } | Self::ServerGone => Blame::Peer,
             Self::Connection(error) => error.blame(),
         }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        Self::Config(Arc::new(error))
+    }
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::File(Arc::new(error))
+    }
+}
+
+impl From<WriteError> for Error {
+    fn from(error: WriteError) -> Self {
+        Self::Write(Arc::new(error))
     }
 }
 

@@ -11,6 +11,7 @@ use common::connection::{ConnectionError, PacketReader, PacketSender, PacketWrit
 use common::endpoint::Endpoint;
 use common::frame::{JobNumber, Kind, StreamId};
 use common::greeting::{Close, CloseCode, VERSION};
+use common::keys::PublicKey;
 use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Echo, Packet};
@@ -19,7 +20,7 @@ use common::transport::{ReadHalf, WriteHalf};
 use tokio::sync::{oneshot, watch};
 use tokio::time;
 
-use crate::error::Error;
+use crate::error::{Denied, Error};
 use crate::job::Shared;
 
 /// Most of a stranger's first bytes that an error repeats.
@@ -29,6 +30,7 @@ const SAID: usize = 32;
 #[derive(Debug)]
 pub(crate) struct Router {
     endpoint: Endpoint,
+    key: Option<PublicKey>,
     table: Mutex<Table>,
     greeting: watch::Sender<Greeting>,
     budget: Budget,
@@ -53,7 +55,12 @@ enum Greeting {
 }
 
 impl Router {
-    pub(crate) fn new(sender: PacketSender<ClientMessage>, endpoint: Endpoint) -> Self {
+    /// `key` is the one that the server has been shown.
+    pub(crate) fn new(
+        sender: PacketSender<ClientMessage>,
+        endpoint: Endpoint,
+        key: Option<PublicKey>,
+    ) -> Self {
         let table = Table {
             sender: Some(sender),
             jobs: HashMap::new(),
@@ -64,6 +71,7 @@ impl Router {
         };
         Self {
             endpoint,
+            key,
             table: Mutex::new(table),
             greeting: watch::Sender::new(Greeting::Awaited),
             budget: Budget::new(limits::CONNECTION_WINDOW),
@@ -304,6 +312,10 @@ async fn greet(router: &Router, reader: &mut PacketReader<ReadHalf, ServerMessag
                 awaited
             });
             Ok(())
+        }
+        Ok(Ok(Some(Packet::Close(Close { code: CloseCode::Denied, text })))) => {
+            let endpoint = router.endpoint.clone();
+            Err(Error::Denied(Arc::new(Denied { endpoint, key: router.key, text })))
         }
         Ok(Ok(Some(Packet::Close(Close { code, text })))) => {
             Err(ConnectionError::ClosedByPeer { code, text }.into())

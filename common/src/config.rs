@@ -6,8 +6,6 @@
 mod places;
 pub mod value;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -16,11 +14,11 @@ use thiserror::Error;
 pub use places::Places;
 
 use crate::escape::escape;
-use crate::reason::system_reason;
+use crate::keys::{FileError, Trust, read_trusted};
 use crate::suggestion::nearest;
 
 /// Most bytes of a configuration file: what nobody has written by hand is a mistake.
-pub const MAX_BYTES: u64 = 1024 * 1024;
+pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// Characters of the file that an error repeats.
 const MESSAGE_CHARS: usize = 300;
@@ -28,21 +26,10 @@ const MESSAGE_CHARS: usize = 300;
 /// The text of the file at `path`; `None` if there is no file.
 ///
 /// # Errors
-/// [`ConfigError`] if it cannot be read, is too large or is not UTF-8.
-pub fn read(path: &Path) -> Result<Option<String>, ConfigError> {
-    let bytes = read_bytes(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+/// [`ConfigError`] if it cannot be read, is too large or is not UTF-8, or if others than `trust` says could have written it.
+pub fn read(path: &Path, trust: &Trust) -> Result<Option<String>, ConfigError> {
+    let bytes = read_trusted(path, trust, MAX_BYTES)?;
     bytes.map(|bytes| text(bytes, path)).transpose()
-}
-
-/// No more than shows that it is too much.
-fn read_bytes(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        file => file?,
-    };
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    Ok(Some(bytes))
 }
 
 /// `bytes` as text, if that is what they are.
@@ -71,7 +58,7 @@ pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigEr
 }
 
 fn check_size(bytes: usize, path: &Path) -> Result<(), ConfigError> {
-    if bytes as u64 > MAX_BYTES {
+    if bytes > MAX_BYTES {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
     Ok(())
@@ -127,13 +114,14 @@ pub enum ConfigError {
         /// What is wrong there; one line, without control characters.
         message: String,
     },
-    /// The system does not let it be read.
-    #[error("cannot read {}: {}", path.display(), system_reason(source))]
-    Read {
-        /// The file.
+    /// It is not as it has to be, or cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// There is no file of the name that was given.
+    #[error("there is no file {}", path.display())]
+    Missing {
+        /// The name.
         path: PathBuf,
-        /// The system's error.
-        source: io::Error,
     },
     /// More than [`MAX_BYTES`].
     #[error("{} has more than {MAX_BYTES} bytes", path.display())]
@@ -148,6 +136,9 @@ pub enum ConfigError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use serde::Deserialize;
 
     use super::*;
@@ -208,15 +199,20 @@ mod tests {
     #[test]
     fn a_file_is_read_whole_or_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
+        let trust = Trust { home: directory.path().to_owned(), ..Trust::current() };
+        let read = |path: &Path| read(path, &trust);
         let path = directory.path().join("f.toml");
         assert!(read(&path).unwrap().is_none());
         std::fs::write(&path, "a = 1").unwrap();
         assert_eq!(read(&path).unwrap().as_deref(), Some("a = 1"));
         std::fs::write(&path, b"a = 1\nb = '\xff'").unwrap();
         assert!(read(&path).unwrap_err().to_string().ends_with("f.toml:2: not UTF-8"));
-        std::fs::write(&path, vec![b'#'; MAX_BYTES as usize + 1]).unwrap();
-        assert!(matches!(read(&path), Err(ConfigError::TooLarge { .. })));
+        std::fs::write(&path, vec![b'#'; MAX_BYTES + 1]).unwrap();
+        assert!(matches!(read(&path), Err(ConfigError::File(_))));
         let text = read(directory.path()).unwrap_err().to_string();
-        assert!(text.ends_with(": is a directory"), "{text}");
+        assert!(text.ends_with("it is a directory, not a file"), "{text}");
+        std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
+        let text = read(&path).unwrap_err().to_string();
+        assert!(text.ends_with("it can be changed by others (mode 0666)"), "{text}");
     }
 }

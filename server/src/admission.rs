@@ -22,7 +22,7 @@ use unauthenticated::{Connection, Unauthenticated};
 
 /// A connection that was admitted. Never used twice, and growing: of two, the smaller arrived earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ConnectionId(u64);
+pub(crate) struct ConnectionId(pub(crate) u64);
 
 /// What becomes of a connection that has just been accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,13 @@ impl Admission {
         }
     }
 
+    /// Goes by other limits from now on. Who is connected stays, and who is refused stays so.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.unauthenticated.set_places(limits.unauthenticated, limits.unauthenticated_per_source);
+        self.penalties.set_limits(limits.penalties.clone());
+        self.limits = limits;
+    }
+
     /// Takes or refuses a connection. A refused one needs no [`Self::ended`], and costs its source nothing: clients
     /// that try again would never get in.
     pub(crate) fn arrive(&mut self, origin: Origin, now: Instant) -> Arrival {
@@ -199,11 +206,6 @@ impl Admission {
     /// What to log about refusals and evictions: at most one line in [`tally::INTERVAL`], whatever the flood.
     pub(crate) fn report(&mut self, now: Instant) -> Option<Summary> {
         self.tally.report(now)
-    }
-
-    /// When [`Self::report`] next has something to say; `None` if nobody was turned away since the last.
-    pub(crate) fn report_due(&self) -> Option<Instant> {
-        self.tally.due()
     }
 
     fn new_id(&mut self) -> ConnectionId {

@@ -25,8 +25,7 @@ use crate::config::{AuditDestination, AuditSettings, OnFailure};
 
 #[cfg_attr(not(test), expect(unused_imports, reason = "nothing is recorded yet"))]
 pub(crate) use self::event::{
-    Authentication, ConnectionChange, ConnectionId, Enrolment, Event, JobEnd, JobStart, Principal,
-    ServerChange, Usage, Verdict,
+    Actor, Authentication, ConnectionChange, Enrolment, Event, JobEnd, JobStart, ServerChange, Verdict,
 };
 
 /// Where events are recorded. Shared by all connections; each call may block for as long as the disk takes.
@@ -112,11 +111,6 @@ impl Audit {
     /// [`Refusal`] if it cannot be recorded and the operator wants nothing to happen then.
     pub(crate) fn admit(&self, event: &Event<'_>) -> Result<(), Refusal> {
         decide(self.record(event), self.on_failure)
-    }
-
-    /// Whether the last event could be recorded. A hint for status pages: only [`Audit::admit`] knows of the next one.
-    pub(crate) fn is_writable(&self) -> bool {
-        !self.lock().failing
     }
 
     fn append(&self, destination: &dyn Destination, line: &[u8]) -> Result<Arc<dyn Sink>, AuditError> {
@@ -209,7 +203,7 @@ fn write(sink: &dyn Sink, bytes: &[u8]) -> io::Result<usize> {
 
 /// An event that is not recorded. The fault of this machine or its operator, never of the peer.
 #[derive(Debug, Error)]
-pub(crate) enum AuditError {
+pub enum AuditError {
     /// It cannot be opened, or others could write to it.
     #[error("cannot open the audit trail {to}: {}", system_reason(source))]
     Open {

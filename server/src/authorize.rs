@@ -1,25 +1,33 @@
-//! Who may do what. The one place that every connection passes.
+//! Who may do what. The one place that every action passes; it decides, and does nothing.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use common::greeting::{Close, CloseCode, Hello, Method};
+use common::job::{ByteString, Program, Spec, Variable};
+use common::keys::PublicKey;
+use common::keys::authorized_keys::Options;
+use thiserror::Error;
 
-use crate::process::Account;
+/// Names that a restricted key may give variables; `LC_…` beside them. They say how output looks, and steer no program
+/// to code of the client's choice.
+const HARMLESS_VARIABLES: [&str; 3] = ["LANG", "TERM", "COLORTERM"];
 
-/// The other end of a connection, as the transport knows it.
+/// What a forced command finds the client's own command in.
+const ORIGINAL_COMMAND: &str = "TELEX_ORIGINAL_COMMAND";
+
+/// The other end of a connection, before anything is proven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Peer {
-    /// A TCP address.
+pub(crate) enum Remote {
+    /// An address of the network.
     Tcp(SocketAddr),
     /// A process of this user on this machine.
     Unix {
-        /// Its user id.
+        /// Its user id, as the system knows it.
         uid: u32,
     },
 }
 
-impl fmt::Display for Peer {
+impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -28,52 +36,160 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Whether `peer`, greeting so, may run commands as `account`.
+/// The other end of a connection, as the transport has proven it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// The owner of a key, over TCP.
+    Key {
+        /// Where it is.
+        address: SocketAddr,
+        /// What it has proven to own in this connection's handshake.
+        key: PublicKey,
+    },
+    /// A process of this user on this machine.
+    User {
+        /// Its user id.
+        uid: u32,
+    },
+}
+
+impl Peer {
+    /// Where it is.
+    pub(crate) fn remote(&self) -> Remote {
+        match self {
+            Self::Key { address, .. } => Remote::Tcp(*address),
+            Self::User { uid } => Remote::Unix { uid: *uid },
+        }
+    }
+
+    /// The key that it has proven to own, if it has one.
+    pub(crate) fn key(&self) -> Option<&PublicKey> {
+        match self {
+            Self::Key { key, .. } => Some(key),
+            Self::User { .. } => None,
+        }
+    }
+}
+
+/// A peer that has been let in, and on which conditions. Only [`crate::login`] makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Principal {
+    peer: Peer,
+    options: Options,
+}
+
+impl Principal {
+    /// A peer whose key a line of `authorized_keys` with these options lets in, or the server's own user.
+    pub(crate) fn let_in(peer: Peer, options: Options) -> Self {
+        Self { peer, options }
+    }
+
+    /// Who it is.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// On which conditions.
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// What a client wants.
+#[derive(Debug)]
+pub(crate) enum Action<'a> {
+    /// A sign of life.
+    Ping,
+    /// A job. Its specification is made what may be run.
+    Start(&'a mut Spec),
+    /// A signal for a job of this connection.
+    Signal,
+    /// The end of a job of this connection.
+    Cancel,
+}
+
+/// Whether `principal` may do `action`.
 ///
 /// # Errors
-/// The CLOSE to send.
-pub(crate) fn authorize(peer: Peer, hello: &Hello, account: &Account) -> Result<(), Close> {
-    let trusted = match peer {
-        // Until keys exist, whoever is on this machine is trusted, and nobody else can be connected.
-        Peer::Tcp(address) => address.ip().to_canonical().is_loopback(),
-        Peer::Unix { uid } => uid == account.uid,
-    };
-    if !trusted {
-        return Err(Close::new(CloseCode::Denied, "this server serves its own user on its own machine only"));
+/// Why not. The client may know.
+pub(crate) fn authorize(principal: &Principal, action: Action<'_>) -> Result<(), Denial> {
+    match action {
+        Action::Start(spec) => authorize_start(&principal.options, spec),
+        // A connection reaches no jobs but those that were started on it.
+        Action::Ping | Action::Signal | Action::Cancel => Ok(()),
     }
-    if hello.method != Method::Transport {
-        return Err(Close::new(CloseCode::Denied, "this server knows no such authentication method"));
+}
+
+fn authorize_start(options: &Options, spec: &mut Spec) -> Result<(), Denial> {
+    if options.is_restricted() {
+        let refused = spec.environment.iter().find(|variable| !is_harmless(&variable.name));
+        if let Some(variable) = refused {
+            return Err(Denial::Variable { name: variable.name.to_text() });
+        }
     }
-    if !hello.user.is_empty() && hello.user != account.name {
-        let text = format!("this server runs commands as {} only, not as {}", account.name, hello.user);
-        return Err(Close::new(CloseCode::Denied, text));
+    if let Some(command) = options.command() {
+        if spec.directory.is_some() {
+            return Err(Denial::Directory);
+        }
+        let original = std::mem::replace(&mut spec.program, Program::Shell(command.into()));
+        spec.environment.push(Variable { name: ORIGINAL_COMMAND.into(), value: command_line(original) });
     }
+    // The key's come last, and so count.
+    spec.environment.extend(
+        options
+            .environment()
+            .iter()
+            .map(|(name, value)| Variable { name: name.as_str().into(), value: value.as_str().into() }),
+    );
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What the client of a forced command had asked for, in a specification that was authorised.
+pub(crate) fn original_command(spec: &Spec) -> Option<&ByteString> {
+    let variable = spec.environment.iter().find(|variable| variable.name.0 == ORIGINAL_COMMAND.as_bytes());
+    variable.map(|variable| &variable.value)
+}
 
-    fn denied(peer: Peer, user: &str) -> bool {
-        authorize(peer, &Hello::new(user, "test"), &Account::ann()).is_err()
-    }
+fn is_harmless(name: &ByteString) -> bool {
+    HARMLESS_VARIABLES.iter().any(|harmless| name.0 == harmless.as_bytes()) || name.0.starts_with(b"LC_")
+}
 
-    #[test]
-    fn only_the_own_user_on_the_own_machine_gets_in() {
-        let tcp = |text: &str| Peer::Tcp(text.parse().unwrap());
-        assert!(!denied(tcp("127.0.0.1:1"), ""));
-        assert!(!denied(tcp("[::1]:1"), "ann"));
-        assert!(!denied(tcp("[::ffff:127.0.0.1]:1"), ""));
-        assert!(!denied(Peer::Unix { uid: 1000 }, ""));
-        assert!(denied(tcp("192.0.2.1:1"), ""));
-        assert!(denied(Peer::Unix { uid: 0 }, ""));
-        assert!(denied(tcp("127.0.0.1:1"), "root"));
+/// What the client asked for, in one string: its own, or its words quoted so that a shell would split them again.
+fn command_line(program: Program) -> ByteString {
+    match program {
+        Program::Shell(text) => text,
+        Program::Argv(words) => {
+            ByteString(words.iter().map(|word| quoted(&word.0)).collect::<Vec<_>>().join(&b' '))
+        }
     }
+}
 
-    #[test]
-    fn an_unknown_method_is_refused() {
-        let hello = Hello { method: Method::Unknown(9), ..Hello::new("", "test") };
-        assert!(authorize(Peer::Unix { uid: 1000 }, &hello, &Account::ann()).is_err());
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:=@%+,".contains(byte);
+    if !word.is_empty() && word.iter().all(plain) {
+        return word.to_vec();
     }
+    let mut quoted = vec![b'\''];
+    for byte in word {
+        match byte {
+            b'\'' => quoted.extend_from_slice(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+/// Why a principal may not do what it wants.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Denial {
+    /// The key is restricted.
+    #[error("this key may not set the variable {name}")]
+    Variable {
+        /// The variable.
+        name: String,
+    },
+    /// The key is for one command, which has its own idea of where it runs.
+    #[error("this key may not choose a directory")]
+    Directory,
 }

@@ -13,12 +13,14 @@ mod network;
 mod records;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use common::config::value::{PathText, Text, list};
 use common::config::{self, ConfigError, Places};
 use common::endpoint::Endpoint;
-use rustix::io::Errno;
 use serde::Deserialize;
+
+use crate::admission::{self, PenaltyLimits};
 
 pub(crate) use limits::{Limits, Penalties};
 #[expect(unused_imports, reason = "for the rules that keep the limits")]
@@ -53,6 +55,33 @@ pub(crate) struct Paths {
 }
 
 impl Config {
+    /// The settings of a server that has no files at all, and so no connections over TCP.
+    pub(crate) fn without_files() -> Self {
+        let nowhere = PathBuf::from("/nonexistent");
+        let mut config =
+            Self::defaults(&Places { config: nowhere.clone(), state: nowhere.clone(), home: nowhere });
+        config.audit.to = AuditDestination::Off;
+        config
+    }
+
+    /// The settings as the rules of admission take them.
+    pub(crate) fn admission(&self) -> admission::Limits {
+        let Penalties { enabled, auth_failure, no_authentication, timeout, violation } = self.penalties;
+        let penalty = |time| if enabled { time } else { Duration::ZERO };
+        admission::Limits {
+            unauthenticated: self.limits.unauthenticated,
+            unauthenticated_per_source: self.limits.unauthenticated_per_source,
+            authenticated: self.limits.connections,
+            penalties: PenaltyLimits {
+                authentication_failed: penalty(auth_failure),
+                no_authentication: penalty(no_authentication),
+                deadline_passed: penalty(timeout),
+                violation: penalty(violation),
+                ..PenaltyLimits::default()
+            },
+        }
+    }
+
     /// The settings of a server without a file.
     pub(crate) fn defaults(places: &Places) -> Self {
         RawConfig::default().typed(places)
@@ -69,12 +98,12 @@ impl Config {
 
     fn load_first(named: Option<&Path>, usual: &[&Path], places: &Places) -> Result<Self, ConfigError> {
         if let Some(path) = named {
-            let missing = || ConfigError::Read { path: path.to_owned(), source: Errno::NOENT.into() };
-            let text = config::read(path)?.ok_or_else(missing)?;
+            let missing = || ConfigError::Missing { path: path.to_owned() };
+            let text = config::read(path, &places.trust())?.ok_or_else(missing)?;
             return Self::parse(&text, path, places);
         }
         for path in usual {
-            if let Some(text) = config::read(path)? {
+            if let Some(text) = config::read(path, &places.trust())? {
                 return Self::parse(&text, path, places);
             }
         }

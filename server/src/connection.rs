@@ -1,137 +1,52 @@
-//! One client: greeting, authorisation, and the packets of its jobs.
+//! One client, from its arrival to its end.
+//!
+//! ```text
+//!   Arrival ──TLS──► Stranger ──HELLO, login──► Session ──► gone
+//!       │                │                          │
+//!       └────────────────┴── refused, too late, ────┘ revoked, stopping, end of the stream
+//!                            evicted, a violation
+//! ```
+//!
+//! Each state is a type of its own, and can do no more than the state may: a [`Stranger`] can read one HELLO, by its header,
+//! and nothing behind it. A [`Session`] is made of a [`Principal`], which only a login makes.
 //!
 //! Three kinds of task: this one reads and never waits for a job; one writes; one runs each job. All of them have ended
 //! when [`serve`] returns.
 
+mod arrival;
 mod jobs;
+mod record;
+mod session;
+mod stranger;
 
 use std::sync::Arc;
 
-use common::connection::{ConnectionError, PacketReader, PacketSender, packet_queue};
-use common::frame::Kind;
-use common::greeting::{Close, CloseCode, VERSION, Welcome};
+use common::connection::{ConnectionError, PacketReader, PacketSender};
+use common::greeting::{Close, CloseCode};
 use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
-use common::transport::{ReadHalf, Transport};
+use common::transport::ReadHalf;
+use tokio::task::JoinHandle;
 use tokio::time;
-use tracing::{debug, info, warn};
+use tracing::{debug, warn};
 
-use crate::authorize::{Peer, authorize};
+pub(crate) use arrival::Arrival;
+
 use crate::service::Service;
-use jobs::Jobs;
 
 /// Name and version that WELCOME carries.
 const SOFTWARE: &str = concat!("telex-server/", env!("CARGO_PKG_VERSION"));
 
 type Reader = PacketReader<ReadHalf, ClientMessage>;
 type Sender = PacketSender<ServerMessage>;
+type Writer = JoinHandle<Result<(), ConnectionError>>;
 
 /// Serves one connection until it ends, and its jobs until they do.
-pub(crate) async fn serve(service: Arc<Service>, transport: Transport, peer: Peer) {
-    let stall = transport.write_stall();
-    let (read, write) = transport.split();
-    let (sender, queue) = packet_queue();
-    let writer = tokio::spawn(queue.run(write, stall));
-    let mut reader = Reader::new(read);
-    converse(&service, peer, &mut reader, &sender).await;
-    drop(sender);
-    finish_writing(writer).await;
-}
-
-/// Greets, and serves whoever may go on.
-async fn converse(service: &Arc<Service>, peer: Peer, reader: &mut Reader, sender: &Sender) {
-    let greeting = time::timeout(limits::GREETING_TIMEOUT, greet(service, peer, reader, sender));
-    // A silent peer must not keep a server from stopping.
-    let Some(greeting) = service.stopping.run_until_cancelled(greeting).await else { return };
-    match greeting.unwrap_or(Err(ConnectionError::GreetingTimeout)) {
-        Ok(true) => info!("connected"),
-        Ok(false) => return,
-        Err(error) => return send_close(&error, sender),
-    }
-    let mut jobs = Jobs::new(Arc::clone(service), sender.clone());
-    if let Err(error) = route(service, reader, sender, &mut jobs).await {
-        // Before the jobs are ended, so that a client takes their ends for what they are: a consequence.
-        send_close(&error, sender);
-    }
-    jobs.abandon().await;
-    debug!("disconnected");
-}
-
-/// Whether the client may go on. Nothing behind HELLO is looked at before.
-async fn greet(
-    service: &Service,
-    peer: Peer,
-    reader: &mut Reader,
-    sender: &Sender,
-) -> Result<bool, ConnectionError> {
-    let hello = match reader.next_of(&[Kind::Hello]).await? {
-        None => return Ok(false),
-        Some(Packet::Hello(hello)) => hello,
-        Some(_) => return Err(ConnectionError::Violation("the first frame was no greeting")),
-    };
-    let accepted = match hello.common_version() {
-        Some(version) => authorize(peer, &hello, &service.account).map(|()| version),
-        None => {
-            let text = format!(
-                "this server speaks version {VERSION}, the client {}–{}",
-                hello.lowest, hello.highest
-            );
-            Err(Close::new(CloseCode::Version, text))
-        }
-    };
-    match accepted {
-        Ok(version) => {
-            let welcome = Welcome { version, software: SOFTWARE.to_owned() };
-            Ok(sender.send_control(Packet::Welcome(welcome)).await.is_ok())
-        }
-        Err(close) => {
-            warn!(reason = close.text, "refused");
-            // A client that is gone already does without the reason.
-            sender.send_control(Packet::Close(close)).await.ok();
-            Ok(false)
-        }
-    }
-}
-
-/// Takes packets until the client ends, or until the server stops and the client's jobs are over.
-async fn route(
-    service: &Service,
-    reader: &mut Reader,
-    sender: &Sender,
-    jobs: &mut Jobs,
-) -> Result<(), ConnectionError> {
-    let mut told = false;
-    loop {
-        let packet = tokio::select! {
-            packet = reader.next() => packet?,
-            () = sender.closed() => return Ok(()),
-            () = service.stopping.cancelled(), if !told => {
-                told = true;
-                jobs.stop_accepting().await;
-                continue;
-            }
-            () = jobs.all_over(), if told => {
-                let close = Close::new(CloseCode::GoingAway, "the server is stopping");
-                // In order, behind the reports of the jobs.
-                sender.send(Packet::Close(close)).await.ok();
-                return Ok(());
-            }
-        };
-        let Some(packet) = packet else { return Ok(()) };
-        match packet {
-            Packet::Ping(echo) => {
-                if sender.send_control(Packet::Pong(echo)).await.is_err() {
-                    return Ok(());
-                }
-            }
-            Packet::Pong(_) => return Err(ConnectionError::Violation("a pong without its ping")),
-            Packet::Hello(_) | Packet::Welcome(_) => {
-                return Err(ConnectionError::Violation("a second greeting"));
-            }
-            Packet::Close(Close { code, text }) => return Err(ConnectionError::ClosedByPeer { code, text }),
-            packet => jobs.handle(packet)?,
-        }
+pub(crate) async fn serve(service: Arc<Service>, arrival: Arrival) {
+    let Some(stranger) = arrival.secure(&service).await else { return };
+    if let Some(session) = stranger.log_in(&service).await {
+        session.serve(&service).await;
     }
 }
 
@@ -147,7 +62,8 @@ fn send_close(error: &ConnectionError, sender: &Sender) {
     sender.try_send_control(Packet::Close(Close::new(code, error.to_string()))).ok();
 }
 
-async fn finish_writing(mut writer: tokio::task::JoinHandle<Result<(), ConnectionError>>) {
+/// Lets the writer say what is queued, for a short time. Every sender must be gone.
+async fn finish_writing(mut writer: Writer) {
     match time::timeout(limits::CLOSE_FLUSH, &mut writer).await {
         Ok(Ok(Err(error))) => debug!(%error, "writing failed"),
         Ok(_) => {}

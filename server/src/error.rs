@@ -5,15 +5,21 @@ use std::path::PathBuf;
 
 use common::config::ConfigError;
 use common::endpoint::Endpoint;
+use common::keys::{FileError, Fingerprint, WriteError};
 use common::reason::system_reason;
 use thiserror::Error;
+
+use crate::audit::AuditError;
+use crate::host_key::HostKeyError;
+use crate::invitations::InvitationsError;
+use crate::key_files::KeyRefusal;
 
 /// A failure before the first connection.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The address is reachable from other machines. The operator's fault.
-    #[error("{endpoint} is not a loopback address")]
-    NotLoopback {
+    /// Other machines can reach the address, and nobody is authorised to use it. The operator's fault.
+    #[error("{endpoint} can be reached from other machines, and no key is authorised")]
+    NoKeys {
         /// The address.
         endpoint: Endpoint,
     },
@@ -42,12 +48,52 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// There is no host key.
+    #[error("no host key: {0}")]
+    HostKey(#[from] HostKeyError),
+    /// The file of authorised keys cannot be used. The operator's fault.
+    #[error(transparent)]
+    Keys(#[from] FileError),
+    /// The settings cannot be used. The operator's fault.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Nothing could be recorded. The operator's fault.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The descriptor handed over is no connection.
     #[error("stdin is not a connection: {}", system_reason(.0))]
     NoConnection(io::Error),
-    /// The settings. The operator's fault.
+    /// The key is in `revoked_keys`. The operator's fault.
+    #[error("{key} is revoked in {}", path.display())]
+    Revoked {
+        /// The key.
+        key: Fingerprint,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The key is in `authorized_keys` already. The operator's fault.
+    #[error("{key} is listed in {} already", path.display())]
+    Listed {
+        /// The key.
+        key: Fingerprint,
+        /// The file.
+        path: PathBuf,
+    },
+    /// What was given is no line of `authorized_keys`. The operator's fault.
+    #[error("{0}")]
+    NoKeyLine(String),
+    /// An invitation to where nobody can come. The operator's fault.
+    #[error("an invitation needs an address of TCP")]
+    InviteOverUnix,
+    /// The invitation cannot be kept.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Invitations(#[from] InvitationsError),
+    /// A file of keys cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A key is not good, or none can be.
+    #[error(transparent)]
+    Key(#[from] KeyRefusal),
     /// The system refused something else.
     #[error("{}", system_reason(.0))]
     Io(#[from] io::Error),

@@ -10,23 +10,30 @@
 //! - `audit`: what is recorded of all this
 //! - `process`: the operating system: spawning, waiting, signals, pipes
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the accept loop does not ask it yet"))]
 mod admission;
-#[expect(dead_code, reason = "nothing is recorded yet")]
 mod audit;
 mod authorize;
 pub mod cli;
-#[expect(dead_code, reason = "the program does not read its file yet")]
 mod config;
 mod connection;
 mod error;
+mod gate;
+mod host_key;
+mod invitations;
 mod job;
+mod key_files;
 mod listener;
 mod logging;
+mod login;
 mod process;
 mod server;
 mod service;
+mod sessions;
 
+pub use audit::AuditError;
 pub use config::Config;
 pub use error::StartError;
-pub use server::Server;
+pub use host_key::HostKeyError;
+pub use invitations::InvitationsError;
+pub use key_files::KeyRefusal;
+pub use server::{Server, Settings};

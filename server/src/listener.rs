@@ -2,23 +2,29 @@
 
 mod unix_socket;
 
+use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use common::endpoint::{DEFAULT_PORT, Endpoint, local_socket};
-use common::transport::Transport;
+use common::tls::Alert;
 use rustix::io::Errno;
-use tokio::net::TcpListener;
+use rustix::net::SendFlags;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
-use crate::authorize::Peer;
+use crate::admission::Refusal;
+use crate::connection::Arrival;
 use crate::error::StartError;
+use crate::gate::Visitor;
+use crate::login::Door;
 use unix_socket::UnixSocket;
 
 /// A bound address.
 #[derive(Debug)]
 pub(crate) enum Listener {
-    /// A loopback TCP port.
+    /// A TCP port.
     Tcp(TcpListener),
     /// A Unix socket in a private directory; removed when dropped.
     Unix(UnixSocket),
@@ -29,15 +35,16 @@ impl Listener {
     ///
     /// # Errors
     /// [`StartError`] if one of them may not be used or cannot be had.
-    pub(crate) async fn bind(endpoint: &Endpoint) -> Result<Vec<Self>, StartError> {
+    pub(crate) async fn bind(endpoint: &Endpoint, door: &Door) -> Result<Vec<Self>, StartError> {
         match endpoint {
             Endpoint::Unix(path) => Ok(vec![Self::Unix(UnixSocket::bind(path)?)]),
             Endpoint::Tcp { host, port } => {
                 let listen_error = |source| StartError::Listen { endpoint: endpoint.clone(), source };
                 let found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(listen_error)?;
                 let addresses: Vec<_> = found.collect();
-                if !addresses.iter().all(|address| address.ip().is_loopback()) {
-                    return Err(StartError::NotLoopback { endpoint: endpoint.clone() });
+                let is_public = !addresses.iter().all(|address| address.ip().is_loopback());
+                if is_public && !door.may_let_somebody_in(SystemTime::now())? {
+                    return Err(StartError::NoKeys { endpoint: endpoint.clone() });
                 }
                 let mut listeners = Vec::new();
                 for address in addresses {
@@ -75,17 +82,68 @@ impl Listener {
     }
 
     /// The next connection.
-    pub(crate) async fn accept(&self) -> io::Result<(Transport, Peer)> {
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((Transport::tcp(stream)?, Peer::Tcp(address)))
+                Ok(Accepted::Tcp(stream, address))
             }
-            Self::Unix(socket) => {
-                let stream = socket.accept().await?;
-                let uid = stream.peer_cred()?.uid();
-                Ok((Transport::Unix(stream), Peer::Unix { uid }))
-            }
+            Self::Unix(socket) => Accepted::unix(socket.accept().await?),
+        }
+    }
+}
+
+/// A connection that nobody has let in.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// Over TCP, from this address.
+    Tcp(TcpStream, SocketAddr),
+    /// Over a Unix socket, from a process of this user.
+    Unix(UnixStream, u32),
+}
+
+impl Accepted {
+    /// A Unix socket, with the user at its other end as the system knows it.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn unix(stream: UnixStream) -> io::Result<Self> {
+        let uid = stream.peer_cred()?.uid();
+        Ok(Self::Unix(stream, uid))
+    }
+
+    /// Where it comes from, if it comes over the network.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(_, address) => Some(address.ip().to_canonical()),
+            Self::Unix(..) => None,
+        }
+    }
+
+    /// It has a place.
+    pub(crate) fn arrive(self, visitor: Visitor) -> Arrival {
+        match self {
+            Self::Tcp(stream, address) => Arrival::Tcp(stream, address, visitor),
+            Self::Unix(stream, uid) => Arrival::Unix(stream, uid, visitor),
+        }
+    }
+
+    /// It has none: says so in seven bytes, if they can be written at once, and closes.
+    pub(crate) fn turn_away(self, refusal: Refusal) {
+        let Self::Tcp(stream, _) = self else { return };
+        let alert = match refusal {
+            Refusal::Penalised { .. } => Alert::AccessDenied,
+            Refusal::Busy => Alert::Busy,
+        };
+        rustix::net::send(&stream, &alert.record(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
+    }
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(_, address) => address.fmt(f),
+            Self::Unix(_, uid) => write!(f, "uid {uid}"),
         }
     }
 }

@@ -12,7 +12,7 @@ mod tree;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::job::{Outcome, Signal};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -22,6 +22,15 @@ pub(crate) use account::Account;
 pub(crate) use spawn::{SpawnError, Spawned, spawn};
 pub(crate) use system::{keep_children, register};
 pub(crate) use tree::ProcessTable;
+
+/// What a process has taken from the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Processor time, user and system.
+    pub(crate) cpu: Duration,
+    /// The most memory that was resident at a time, in bytes; of the largest of its processes.
+    pub(crate) peak_memory: u64,
+}
 
 /// A process that this server started, leader of a session and a process group of its own.
 ///
@@ -75,9 +84,10 @@ impl Process {
         table.list(first.begun).await.process_groups(self.id).is_empty()
     }
 
-    /// Gives the process id back to the system. Only once nothing will be signalled any more.
-    pub(crate) fn reap(self) -> io::Result<()> {
-        self.wait(WaitIdOptions::NOHANG).map(drop)
+    /// Gives the process id back to the system, which tells what the process and those it has waited for have used. Only
+    /// once it has exited and nothing will be signalled any more.
+    pub(crate) fn reap(self) -> io::Result<Usage> {
+        system::reap(self.id)
     }
 
     fn wait(&self, options: WaitIdOptions) -> io::Result<Option<Outcome>> {

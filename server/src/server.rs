@@ -5,21 +5,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::endpoint::Endpoint;
-use common::transport::Transport;
-use tokio::sync::Semaphore;
+use common::keys::Trust;
 use tokio::time;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
-use crate::authorize::Peer;
+use crate::audit::{Event, ServerChange};
 use crate::config::Config;
-use crate::connection;
+use crate::connection::{self, Arrival};
 use crate::error::StartError;
-use crate::listener::Listener;
-use crate::service::Service;
-
-/// Connections served at a time; the next ones wait in the listen queue.
-const CONNECTIONS: usize = 1024;
+use crate::host_key;
+use crate::invitations::Invitations;
+use crate::key_files::KeyFiles;
+use crate::listener::{Accepted, Listener};
+use crate::login::Door;
+use crate::process::Account;
+use crate::service::{Live, Service};
 
 /// Pause after a failed accept: without it, a server that has run out of descriptors would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -27,6 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connections may take to end once the server stops. Jobs need 8 s, unless the kernel does not let go of a
 /// killed process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
+
+/// How often the log may say that connections were turned away.
+const REPORT: Duration = Duration::from_secs(1);
 
 /// A server with its listeners bound.
 ///
@@ -38,19 +42,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds what `config` names.
+    /// Binds what `config` names, and makes the host key if there is none.
     ///
     /// # Errors
     /// [`StartError`]; nothing stays bound then.
-    pub async fn bind(config: &Config) -> Result<Self, StartError> {
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let trust = Trust::current();
+        let door = door(&config, &trust);
+        let tls = host_key::tls(&config.paths.host_key, &trust)?;
         let mut listeners = Vec::new();
         for endpoint in &config.listen {
-            listeners.extend(Listener::bind(endpoint).await?);
+            listeners.extend(Listener::bind(endpoint, &door).await?);
         }
         if config.listen.is_empty() {
             listeners = Listener::bind_default().await?;
         }
-        Ok(Self { listeners, service: Arc::new(Service::new()) })
+        let service = Service::new(Live::open(config)?, door, Some(tls));
+        Ok(Self { listeners, service: Arc::new(service) })
     }
 
     /// The addresses it listens on, with the ports that it got.
@@ -61,21 +69,27 @@ impl Server {
         self.listeners.iter().map(Listener::endpoint).collect()
     }
 
+    /// What changes its settings while it runs.
+    pub fn settings(&self) -> Settings {
+        Settings(Arc::clone(&self.service))
+    }
+
     /// Serves until `stop` is ready; then ends every job and connection, in less than 10 s.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let connections = TaskTracker::new();
-        let permits = Arc::new(Semaphore::new(CONNECTIONS));
         let accepting = TaskTracker::new();
+        let stopping = self.service.stopping.clone();
         for listener in self.listeners {
-            let (service, permits, connections) =
-                (Arc::clone(&self.service), Arc::clone(&permits), connections.clone());
-            let stopping = service.stopping.clone();
-            let accept = accept(listener, service, permits, connections);
-            accepting.spawn(async move { stopping.run_until_cancelled(accept).await });
+            let accept = accept(listener, Arc::clone(&self.service), connections.clone());
+            accepting.spawn(stopping.clone().run_until_cancelled_owned(accept));
         }
+        let watch = watch(Arc::clone(&self.service));
+        accepting.spawn(stopping.clone().run_until_cancelled_owned(watch));
+        self.service.record(&Event::Server(ServerChange::Started));
         stop.await;
         info!("stopping");
-        self.service.stopping.cancel();
+        self.service.record(&Event::Server(ServerChange::Stopping));
+        stopping.cancel();
         accepting.close();
         accepting.wait().await;
         connections.close();
@@ -85,41 +99,87 @@ impl Server {
     }
 }
 
-/// Serves one connection that is open already, until it ends or `stop` is ready.
-pub(crate) async fn serve_one(transport: Transport, peer: Peer, stop: impl Future<Output = ()>) {
-    let service = Arc::new(Service::new());
+/// Changes the settings of a server that runs.
+#[derive(Debug, Clone)]
+pub struct Settings(Arc<Service>);
+
+impl Settings {
+    /// Has the server go by `config` from now on; addresses and paths stay as they were. The audit trail is opened anew.
+    ///
+    /// # Errors
+    /// [`StartError::Audit`]; everything stays as it was then.
+    pub fn change(&self, config: Config) -> Result<(), StartError> {
+        self.0.change(Live::open(config)?);
+        self.0.record(&Event::Server(ServerChange::Reloaded));
+        Ok(())
+    }
+}
+
+fn door(config: &Config, trust: &Trust) -> Door {
+    Door {
+        account: Account::current(std::env::var_os("LANG")),
+        keys: KeyFiles {
+            authorized: config.paths.authorized_keys.clone(),
+            revoked: config.paths.revoked_keys.clone(),
+            trust: trust.clone(),
+        },
+        invitations: Invitations::new(&config.paths.state_directory, trust.clone()),
+    }
+}
+
+/// Serves one connection that is open already, until it ends or `stop` is ready. The host key is read or made only if
+/// the connection needs one.
+///
+/// # Errors
+/// [`StartError::HostKey`].
+pub(crate) async fn serve_one(
+    config: Config,
+    accepted: Accepted,
+    stop: impl Future<Output = ()>,
+) -> Result<(), StartError> {
+    let trust = Trust::current();
+    let door = door(&config, &trust);
+    let tls = match accepted {
+        Accepted::Unix(..) => None,
+        Accepted::Tcp(..) => Some(host_key::tls(&config.paths.host_key, &trust)?),
+    };
+    let service = Arc::new(Service::new(Live::open(config)?, door, tls));
     let stopping = service.stopping.clone();
-    let mut serving = std::pin::pin!(connection::serve(service, transport, peer));
+    let Some(arrival) = enter(&service, accepted) else { return Ok(()) };
+    let mut serving = std::pin::pin!(connection::serve(service, arrival));
     tokio::select! {
-        () = &mut serving => return,
+        () = &mut serving => return Ok(()),
         () = stop => stopping.cancel(),
     }
     if time::timeout(STOP_TIMEOUT, serving).await.is_err() {
         warn!("the connection did not end in time");
     }
+    Ok(())
 }
 
-/// Takes connections as long as there are permits. Greets nobody itself: one silent peer delays no other.
-async fn accept(
-    listener: Listener,
-    service: Arc<Service>,
-    permits: Arc<Semaphore>,
-    connections: TaskTracker,
-) {
+/// What has to be looked at again and again.
+async fn watch(service: Arc<Service>) {
+    let reports = async {
+        loop {
+            time::sleep(REPORT).await;
+            service.gate.report();
+        }
+    };
+    tokio::join!(service.sessions.watch(&service.door.keys), reports);
+}
+
+/// Takes connections. Greets nobody itself: one silent peer delays no other.
+async fn accept(listener: Listener, service: Arc<Service>, connections: TaskTracker) {
     let mut failing = false;
     loop {
-        // Never closed, so this only waits.
-        let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((transport, peer)) => {
+            Ok(accepted) => {
                 failing = false;
-                let service = Arc::clone(&service);
-                let span = info_span!("connection", %peer);
-                let serve = async move {
-                    connection::serve(service, transport, peer).await;
-                    drop(permit);
-                };
-                connections.spawn(serve.instrument(span));
+                let span = info_span!("connection", peer = %accepted);
+                if let Some(arrival) = enter(&service, accepted) {
+                    let serve = connection::serve(Arc::clone(&service), arrival);
+                    connections.spawn(serve.instrument(span));
+                }
             }
             Err(error) => {
                 // Once for a row of failures: there may be ten a second.
@@ -128,6 +188,19 @@ async fn accept(
                 }
                 time::sleep(ACCEPT_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Brings a connection through the gate, or sends it away.
+fn enter(service: &Service, accepted: Accepted) -> Option<Arrival> {
+    let address = accepted.address();
+    let exempt = address.is_some_and(|address| service.live().config.limits.is_exempt(address));
+    match service.gate.enter(address, exempt) {
+        Ok(visitor) => Some(accepted.arrive(visitor)),
+        Err(refusal) => {
+            accepted.turn_away(refusal);
+            None
         }
     }
 }

@@ -1,11 +1,19 @@
-//! What every connection of a server shares: who it runs commands as, what runs, and what may be held.
+//! What every connection of a server shares: who it runs commands as, who may come in, what runs, and what may be held.
+
+use std::sync::{Arc, PoisonError, RwLock};
 
 use common::limits;
 use common::stream::Budget;
+use common::tls::ServerTls;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Audit, AuditError, Event};
+use crate::config::Config;
+use crate::gate::Gate;
 use crate::job::Registry;
-use crate::process::{Account, ProcessTable};
+use crate::login::Door;
+use crate::process::ProcessTable;
+use crate::sessions::Sessions;
 
 /// What the windows of all connections may hold together, beyond each stream's initial one.
 const WINDOWS: u64 = 512 * 1024 * 1024;
@@ -13,24 +21,68 @@ const WINDOWS: u64 = 512 * 1024 * 1024;
 /// The state of a server that its connections share.
 #[derive(Debug)]
 pub(crate) struct Service {
-    pub(crate) account: Account,
+    pub(crate) door: Door,
+    /// How it proves to be this server; a server without TCP does not.
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) sessions: Sessions,
     pub(crate) process_table: ProcessTable,
     pub(crate) registry: Registry,
     pub(crate) budget: Budget,
+    live: RwLock<Arc<Live>>,
     /// The server is stopping.
     pub(crate) stopping: CancellationToken,
 }
 
+/// What can be changed while the server runs.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) config: Config,
+    pub(crate) audit: Audit,
+}
+
+impl Live {
+    /// These settings, with the audit trail that they ask for.
+    ///
+    /// # Errors
+    /// [`AuditError`] if the trail cannot be opened.
+    pub(crate) fn open(config: Config) -> Result<Self, AuditError> {
+        let audit = Audit::open(&config.audit)?;
+        Ok(Self { config, audit })
+    }
+}
+
 impl Service {
-    /// A service of this process's account, with nothing running.
-    pub(crate) fn new() -> Self {
+    /// A service with nothing running.
+    pub(crate) fn new(live: Live, door: Door, tls: Option<ServerTls>) -> Self {
         Self {
-            account: Account::current(std::env::var_os("LANG")),
+            door,
+            tls,
+            gate: Gate::new(live.config.admission()),
+            sessions: Sessions::default(),
             process_table: ProcessTable::default(),
             registry: Registry::default(),
             budget: Budget::new(WINDOWS),
+            live: RwLock::new(Arc::new(live)),
             stopping: CancellationToken::new(),
         }
+    }
+
+    /// The settings that hold now.
+    pub(crate) fn live(&self) -> Arc<Live> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Records what has happened. If that fails the log says so; what is about to happen asks
+    /// [`Audit::admit`](crate::audit::Audit::admit) instead.
+    pub(crate) fn record(&self, event: &Event<'_>) {
+        self.live().audit.record(event).ok();
+    }
+
+    /// Goes by other settings from now on; what concerns addresses and files needs another server.
+    pub(crate) fn change(&self, live: Live) {
+        self.gate.set_limits(live.config.admission());
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }
 
     /// The share of one connection.

@@ -4,7 +4,9 @@
 //! - [`Sandbox`]: the two programs' command lines, with an environment that holds nothing of the developer's
 //! - [`Running`] and [`Ran`]: a program that runs, and what became of it
 //! - [`Mark`]: finds every process of a job, wherever it went
-//! - [`RawClient`] and [`RawServer`]: peers that say exactly the bytes a test wants said
+//! - [`client_key`], [`host_key`], [`strange_key`]: who is who
+//! - [`RawClient`], [`RawServer`], [`RawListener`]: peers that say exactly the bytes a test wants said
+//! - [`Terminal`]: a terminal, with the test before it
 //! - [`wait_until`]: the only place that pauses; everything else waits for something to happen
 #![allow(
     clippy::unwrap_used,
@@ -14,18 +16,26 @@
     reason = "a test fails by panicking"
 )]
 
+mod keys;
 mod noise;
 mod processes;
+mod raw_listener;
 mod raw_peer;
 mod running;
 mod sandbox;
+mod terminal;
 mod test_server;
+mod tls;
 mod wait;
+mod wire;
 
+pub use keys::{client_key, host_key, strange_key};
 pub use noise::{Noise, noise};
 pub use processes::{Mark, command_lines, is_stopped, process_state, resident_bytes, zombie_children};
-pub use raw_peer::{RawClient, RawListener, RawPeer, RawServer, start};
+pub use raw_listener::RawListener;
+pub use raw_peer::{RawClient, RawPeer, RawServer, start};
 pub use running::{Ran, Running};
 pub use sandbox::Sandbox;
+pub use terminal::Terminal;
 pub use test_server::{ServerOptions, TestServer};
 pub use wait::{DEADLINE, wait_until, within};

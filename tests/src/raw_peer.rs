@@ -4,22 +4,28 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::marker::PhantomData;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 
 use bytes::{Bytes, BytesMut};
 use common::connection::packet_bytes;
 use common::frame::{self, JobNumber, StreamId};
-use common::greeting::{Close, CloseCode, Hello, VERSION, Welcome};
+use common::greeting::{Close, CloseCode, Hello};
 use common::job::{Ended, JobId, Outcome, Program, Spec, StreamTotal};
+use common::keys::PrivateKey;
 use common::message::{ClientMessage, Message, ServerMessage};
 use common::packet::Packet;
+use rustls::StreamOwned;
 
-use crate::wait::{DEADLINE, wait_until};
+use crate::keys::{client_key, host_key};
+use crate::tls;
+use crate::wait::DEADLINE;
+use crate::wire::Wire;
 
 /// One end of a connection, under a test's control.
 #[derive(Debug)]
 pub struct RawPeer<Sends, Hears> {
-    stream: TcpStream,
+    wire: Box<dyn Wire>,
     buffer: BytesMut,
     directions: PhantomData<fn(Sends) -> Hears>,
 }
@@ -30,22 +36,16 @@ pub type RawClient = RawPeer<ClientMessage, ServerMessage>;
 /// A server under a test's control.
 pub type RawServer = RawPeer<ServerMessage, ClientMessage>;
 
-/// Where a [`RawServer`] waits for its client.
-#[derive(Debug)]
-pub struct RawListener(TcpListener);
-
 impl<Sends: Message, Hears: Message> RawPeer<Sends, Hears> {
-    /// Takes over a connection.
-    pub fn over(stream: TcpStream) -> Self {
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Self { stream, buffer: BytesMut::new(), directions: PhantomData }
+    pub(crate) fn over(wire: impl Wire + 'static) -> Self {
+        wire.set_deadline(DEADLINE);
+        Self { wire: Box::new(wire), buffer: BytesMut::new(), directions: PhantomData }
     }
 
     /// Sends these bytes, whatever they mean. A peer that has closed already is no failure here; what it said
     /// before is still to be heard.
     pub fn send_bytes(&mut self, bytes: &[u8]) {
-        if let Err(error) = self.stream.write_all(bytes) {
+        if let Err(error) = self.wire.write_all(bytes) {
             assert!(is_closed(&error), "cannot send: {error}");
         }
     }
@@ -73,8 +73,7 @@ impl<Sends: Message, Hears: Message> RawPeer<Sends, Hears> {
 
     /// Sends nothing more.
     pub fn end(&mut self) {
-        // The peer may have closed already.
-        self.stream.shutdown(Shutdown::Write).ok();
+        self.wire.end();
     }
 
     /// The next packet; `None` when the peer has closed.
@@ -84,12 +83,21 @@ impl<Sends: Message, Hears: Message> RawPeer<Sends, Hears> {
                 return Some(Packet::from_frame(frame).expect("the peer sends no packets"));
             }
             let mut bytes = [0; 16 * 1024];
-            match self.stream.read(&mut bytes) {
+            match self.wire.read(&mut bytes) {
                 Ok(0) => return None,
                 Ok(read) => self.buffer.extend_from_slice(&bytes[..read]),
                 Err(error) if is_closed(&error) => return None,
                 Err(error) => panic!("the peer neither speaks nor closes: {error}"),
             }
+        }
+    }
+
+    /// Hears until the peer closes, and takes what it says for bytes.
+    pub fn hear_all(&mut self) -> Vec<u8> {
+        let mut heard = self.buffer.split().to_vec();
+        match self.wire.read_to_end(&mut heard) {
+            Err(error) if !is_closed(&error) => panic!("the peer does not close: {error}"),
+            _ => heard,
         }
     }
 
@@ -120,9 +128,37 @@ impl<Sends: Message, Hears: Message> RawPeer<Sends, Hears> {
 }
 
 impl RawClient {
-    /// Connects to a server, saying nothing yet.
+    /// Connects to a server, saying nothing yet: over TCP that is after the handshake, with the key that is let in.
     pub fn connect(address: &str) -> Self {
+        match address.strip_prefix("unix:") {
+            Some(path) => Self::over(UnixStream::connect(path).unwrap()),
+            None => Self::connect_as(client_key(), address),
+        }
+    }
+
+    /// Connects over TCP as the owner of `key`, saying nothing behind the handshake yet.
+    pub fn connect_as(key: &PrivateKey, address: &str) -> Self {
+        Self::secure(key, TcpStream::connect(address).unwrap())
+    }
+
+    /// Shakes hands as the owner of `key`, saying nothing behind that yet.
+    pub fn secure(key: &PrivateKey, mut stream: TcpStream) -> Self {
+        stream.set_deadline(DEADLINE);
+        let mut tls = tls::client(key, host_key().public());
+        while tls.is_handshaking() || tls.wants_write() {
+            tls.complete_io(&mut stream).expect("no handshake");
+        }
+        Self::over(StreamOwned::new(tls, stream))
+    }
+
+    /// Connects over TCP, and leaves even TLS to the test.
+    pub fn connect_bare(address: &str) -> Self {
         Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Speaks through a Unix socket that is open already.
+    pub fn over_socket(stream: UnixStream) -> Self {
+        Self::over(stream)
     }
 
     /// Connects to a server and exchanges greetings.
@@ -144,48 +180,6 @@ impl RawClient {
                 Some(Packet::Close(close)) => panic!("the server closed: {close:?}"),
                 Some(_) => {}
                 None => panic!("the server closed"),
-            }
-        }
-    }
-}
-
-impl RawListener {
-    /// Listens on a free port of 127.0.0.1.
-    #[expect(clippy::new_without_default, reason = "it opens a socket")]
-    pub fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        Self(listener)
-    }
-
-    /// Its address.
-    pub fn address(&self) -> String {
-        self.0.local_addr().unwrap().to_string()
-    }
-
-    /// Takes the next connection and says nothing yet.
-    #[track_caller]
-    pub fn accept(&self) -> RawServer {
-        let mut accepted = None;
-        wait_until("somebody connects", DEADLINE, || {
-            accepted = self.0.accept().ok();
-            accepted.is_some()
-        });
-        let (stream, _) = accepted.unwrap();
-        stream.set_nonblocking(false).unwrap();
-        RawPeer::over(stream)
-    }
-
-    /// Takes the next connection, greets it and hears its first START; gives the job's number as well.
-    #[track_caller]
-    pub fn accept_job(&self) -> (RawServer, u32) {
-        let mut peer = self.accept();
-        peer.send(Packet::Welcome(Welcome { version: VERSION, software: "raw server".to_owned() }));
-        loop {
-            match peer.hear() {
-                Some(Packet::Message { job, message: ClientMessage::Start { .. } }) => return (peer, job.0),
-                Some(_) => {}
-                None => panic!("the client closed without a START"),
             }
         }
     }
@@ -214,5 +208,12 @@ pub fn start(command: &str) -> ClientMessage {
 }
 
 fn is_closed(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            // TLS was cut off.
+            | ErrorKind::UnexpectedEof
+    )
 }

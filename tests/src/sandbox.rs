@@ -6,7 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::keys::PrivateKey;
 use tempfile::TempDir;
+
+use crate::keys::{client_key, host_key};
+
+/// Every server on this machine, on whatever port it is.
+const LOCAL_HOSTS: &str = "[127.0.0.1]:*,[::1]:*,[localhost]:*";
 
 /// A directory that both programs take for home, removed when dropped.
 #[derive(Debug)]
@@ -25,6 +31,16 @@ impl Sandbox {
         sandbox
     }
 
+    /// One in which a client and a server know each other: both have their keys.
+    pub fn with_keys() -> Self {
+        let sandbox = Self::new();
+        sandbox.key("id_ed25519", client_key());
+        sandbox.key("host_key", host_key());
+        sandbox.settings("authorized_keys", format!("{} the client\n", client_key().public()));
+        sandbox.known_hosts(host_key());
+        sandbox
+    }
+
     /// A path inside.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
@@ -35,6 +51,30 @@ impl Sandbox {
         let path = self.path(name);
         fs::write(&path, content).unwrap();
         path
+    }
+
+    /// Where the programs look for their files: keys, `authorized_keys`, `server.toml` and so on.
+    pub fn settings_path(&self, name: &str) -> PathBuf {
+        self.path("home/.config/telex").join(name)
+    }
+
+    /// Writes one of those files (0600) and gives its path.
+    pub fn settings(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.settings_path(name);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// Writes a private key among them.
+    pub fn key(&self, name: &str, key: &PrivateKey) -> PathBuf {
+        self.settings(name, key.to_openssh("a key for tests").as_bytes())
+    }
+
+    /// Has clients know every server on this machine by this key.
+    pub fn known_hosts(&self, key: &PrivateKey) -> PathBuf {
+        self.settings("known_hosts", format!("{LOCAL_HOSTS} {}\n", key.public()))
     }
 
     /// Makes a directory with these permissions and gives its path.

@@ -4,19 +4,21 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use client::{Access, UnknownHosts};
+use common::keys::PrivateKey;
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
+use crate::keys::{client_key, host_key};
 use crate::running::Ran;
 use crate::sandbox::Sandbox;
-use crate::wait::{DEADLINE, wait_until};
+use crate::terminal::Terminal;
+use crate::wait::{DEADLINE, wait_until, within};
 
 /// How long a server may take to stop before it is killed: what it promises, and a margin.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
@@ -31,8 +33,7 @@ pub struct TestServer {
     addresses: Vec<String>,
     log: PathBuf,
     sandbox: Sandbox,
-    /// Where it has a terminal, the side of it that the test holds.
-    _terminal: Option<OwnedFd>,
+    terminal: Option<Terminal>,
 }
 
 /// How a [`TestServer`] is started.
@@ -47,15 +48,25 @@ pub struct ServerOptions {
 }
 
 impl TestServer {
-    /// A server on a free port of 127.0.0.1.
+    /// A server on a free port of 127.0.0.1, which the clients in its sandbox know, and which lets them in.
     pub fn start() -> Self {
         Self::options().listen("127.0.0.1:0").start()
     }
 
+    /// A server on a Unix socket, where nobody needs a key.
+    pub fn start_local() -> Self {
+        Self::options().listen("unix:DIR/own/server.sock").start()
+    }
+
     /// A server to be described further; listens nowhere yet.
     pub fn options() -> ServerOptions {
+        Self::options_in(Sandbox::with_keys())
+    }
+
+    /// The same with files of the test's own, or none.
+    pub fn options_in(sandbox: Sandbox) -> ServerOptions {
         ServerOptions {
-            sandbox: Sandbox::new(),
+            sandbox,
             arguments: Vec::new(),
             environment: Vec::new(),
             addresses: 0,
@@ -91,6 +102,15 @@ impl TestServer {
         self.sandbox.client()
     }
 
+    /// A connection of the library's, inside this process: its home is the developer's, so nothing is read from there.
+    pub async fn connect(&self) -> client::Client {
+        let key = PrivateKey::from_openssh(client_key().to_openssh("").as_bytes(), None).unwrap();
+        let access = Access::new(Arc::new(key), self.settings_path("known_in_this_process"))
+            .unknown_hosts(UnknownHosts::Expect(host_key().public().fingerprint()));
+        let target = self.address().parse().unwrap();
+        within("the client connects", client::Client::connect_with(&target, &access)).await.unwrap()
+    }
+
     /// Runs `client run ARGUMENTS` to its end, without input.
     #[track_caller]
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Ran {
@@ -122,6 +142,11 @@ impl TestServer {
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Takes its terminal away, if it has one.
+    pub fn hang_up(&mut self) {
+        self.terminal = None;
     }
 
     /// Whether it still runs.
@@ -199,6 +224,20 @@ impl ServerOptions {
         self
     }
 
+    /// Writes one of the files that the programs look for, in place of what may be there: see [`Sandbox::settings`].
+    pub fn settings(self, name: &str, content: &str) -> Self {
+        self.sandbox.settings(name, content);
+        self
+    }
+
+    /// Has it put up with whatever comes from this machine.
+    pub fn patient(self) -> Self {
+        self.settings(
+            "server.toml",
+            "[limits]\nunauthenticated_per_source = 1000\nexempt = [\"127.0.0.0/8\"]\n",
+        )
+    }
+
     /// Gives it a terminal, as a server started by hand in the foreground has.
     pub fn on_a_terminal(mut self) -> Self {
         self.terminal = true;
@@ -209,10 +248,11 @@ impl ServerOptions {
     pub fn start(self) -> TestServer {
         let server = self.sandbox.server();
         let mut command = self.sandbox.command(if self.terminal { "/usr/bin/setsid" } else { "/bin/sh" });
-        let (stdin, terminal) = if self.terminal { open_terminal() } else { (Stdio::null(), None) };
-        if self.terminal {
+        let terminal = self.terminal.then(Terminal::new);
+        if terminal.is_some() {
             command.args(["--ctty", "/bin/sh"]);
         }
+        let stdin = terminal.as_ref().map_or_else(Stdio::null, |terminal| terminal.end().into());
         let log = self.sandbox.path("server.log");
         let mut child = command
             .args(["-c", &format!("{}exec \"$@\"", self.prelude), "sh"])
@@ -225,8 +265,7 @@ impl ServerOptions {
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut server =
-            TestServer { child, addresses: Vec::new(), log, sandbox: self.sandbox, _terminal: terminal };
+        let mut server = TestServer { child, addresses: Vec::new(), log, sandbox: self.sandbox, terminal };
         server.addresses = read_addresses(stdout, self.addresses);
         server
     }
@@ -243,14 +282,4 @@ fn read_addresses(stdout: impl BufRead + Send + 'static, count: usize) -> Vec<St
         addresses.push(address.to_owned());
     }
     addresses
-}
-
-/// A terminal: its end for the program, and the other.
-fn open_terminal() -> (Stdio, Option<OwnedFd>) {
-    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
-    grantpt(&terminal).unwrap();
-    unlockpt(&terminal).unwrap();
-    let name = ptsname(&terminal, Vec::new()).unwrap();
-    let end = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-    (end.into(), Some(terminal))
 }

@@ -12,6 +12,12 @@ use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
 use tests::{Noise, RawClient, TestServer, start};
 
+/// Every rule holds over both transports. Over TCP, so many broken rules would have this machine turned away.
+fn over_both(test: impl Fn(TestServer)) {
+    test(TestServer::start_local());
+    test(TestServer::options().listen("127.0.0.1:0").patient().start());
+}
+
 /// A command that leaves a trace, and where.
 fn trace(server: &TestServer) -> (String, PathBuf) {
     let path = server.path("trace");
@@ -33,83 +39,107 @@ fn job_with_stdin(command: &str) -> ClientMessage {
 
 #[test]
 fn greeting_and_request_may_come_in_one_breath() {
-    let server = TestServer::start();
-    let mut peer = RawClient::connect(server.address());
-    peer.send_bytes(&[hello(), request(1, start("exit 3"))].concat());
-    assert_eq!(peer.hear_ended(1).outcome, Outcome::Exited(3));
+    over_both(|server| {
+        let mut peer = RawClient::connect(server.address());
+        peer.send_bytes(&[hello(), request(1, start("exit 3"))].concat());
+        assert_eq!(peer.hear_ended(1).outcome, Outcome::Exited(3));
+    });
 }
 
 #[test]
 fn a_request_cut_at_any_byte_starts_nothing() {
-    let mut server = TestServer::start();
-    let (command, trace) = trace(&server);
-    let whole = [hello(), request(1, start(&command))].concat();
-    for cut in 0..whole.len() {
+    over_both(|mut server| {
+        let (command, trace) = trace(&server);
+        let whole = [hello(), request(1, start(&command))].concat();
+        for cut in 0..whole.len() {
+            let mut peer = RawClient::connect(server.address());
+            peer.send_bytes(&whole[..cut]);
+            peer.end();
+            peer.hear_close();
+            assert!(!trace.exists(), "{cut} of {} bytes have started the command", whole.len());
+        }
+        server.still_serves();
+        assert!(!trace.exists(), "a part of a request has started the command");
         let mut peer = RawClient::connect(server.address());
-        peer.send_bytes(&whole[..cut]);
-        peer.end();
-        peer.hear_close();
-        assert!(!trace.exists(), "{cut} of {} bytes have started the command", whole.len());
-    }
-    server.still_serves();
-    assert!(!trace.exists(), "a part of a request has started the command");
-    let mut peer = RawClient::connect(server.address());
-    peer.send_bytes(&whole);
-    peer.hear_ended(1);
-    assert!(trace.exists(), "the whole of it does");
+        peer.send_bytes(&whole);
+        peer.hear_ended(1);
+        assert!(trace.exists(), "the whole of it does");
+    });
 }
 
 #[test]
 fn nothing_is_started_before_the_greeting() {
-    let mut server = TestServer::start();
-    let (command, trace) = trace(&server);
-    let mut peer = RawClient::connect(server.address());
-    peer.send_bytes(&request(1, start(&command)));
-    peer.is_refused(CloseCode::Violation);
-    server.still_serves();
-    assert!(!trace.exists());
+    over_both(|mut server| {
+        let (command, trace) = trace(&server);
+        let mut peer = RawClient::connect(server.address());
+        peer.send_bytes(&request(1, start(&command)));
+        peer.is_refused(CloseCode::Violation);
+        server.still_serves();
+        assert!(!trace.exists());
+    });
 }
 
 #[test]
 fn a_greeting_that_is_refused_starts_nothing_behind_it() {
-    let mut server = TestServer::start();
-    let (command, trace) = trace(&server);
-    let greetings = [
-        (Hello { lowest: 7, highest: 9, ..Hello::new("", "") }, CloseCode::Version),
-        (Hello { method: Method::Unknown(200), ..Hello::new("", "") }, CloseCode::Denied),
-        (Hello::new("somebody-else", ""), CloseCode::Denied),
-    ];
-    for (greeting, code) in greetings {
-        let mut peer = RawClient::connect(server.address());
-        let greeting = packet_bytes::<ClientMessage>(Packet::Hello(greeting)).unwrap();
-        peer.send_bytes(&[greeting.to_vec(), request(1, start(&command))].concat());
-        peer.is_refused_aloud(code);
-    }
-    server.still_serves();
-    assert!(!trace.exists());
+    over_both(|mut server| {
+        let (command, trace) = trace(&server);
+        let greetings = [
+            (Hello { lowest: 7, highest: 9, ..Hello::new("", "") }, CloseCode::Version),
+            (Hello { method: Method::Unknown(200), ..Hello::new("", "") }, CloseCode::Denied),
+            (Hello::new("somebody-else", ""), CloseCode::Denied),
+        ];
+        for (greeting, code) in greetings {
+            let mut peer = RawClient::connect(server.address());
+            let greeting = packet_bytes::<ClientMessage>(Packet::Hello(greeting)).unwrap();
+            peer.send_bytes(&[greeting.to_vec(), request(1, start(&command))].concat());
+            peer.is_refused_aloud(code);
+        }
+        server.still_serves();
+        assert!(!trace.exists());
+    });
 }
 
 #[test]
 fn a_peer_that_does_not_greet_is_closed() {
-    let server = TestServer::start();
-    let mut silent = RawClient::connect(server.address());
-    let mut slow = RawClient::connect(server.address());
-    slow.send_bytes(&hello()[..10]);
-    silent.is_refused(CloseCode::TimedOut);
-    slow.is_refused(CloseCode::TimedOut);
+    let server = TestServer::options()
+        .listen("127.0.0.1:0")
+        .listen("unix:DIR/own/server.sock")
+        .settings("server.toml", "[limits]\nlogin_timeout = \"2s\"\n")
+        .start();
+    for address in server.addresses() {
+        let mut silent = RawClient::connect(address);
+        let mut slow = RawClient::connect(address);
+        slow.send_bytes(&hello()[..10]);
+        silent.is_refused_aloud(CloseCode::TimedOut);
+        slow.is_refused_aloud(CloseCode::TimedOut);
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_even_shake_hands_is_closed() {
+    let server = TestServer::options()
+        .listen("127.0.0.1:0")
+        .settings("server.toml", "[limits]\nclient_hello_timeout = \"1s\"\nlogin_timeout = \"2s\"\n")
+        .start();
+    let mut silent = RawClient::connect_bare(server.address());
+    let mut slow = RawClient::connect_bare(server.address());
+    // The header of a record of TLS, and no more.
+    slow.send_bytes(&[22, 3, 1, 2, 0]);
+    assert_eq!((silent.hear(), slow.hear()), (None, None));
 }
 
 #[test]
 fn pings_are_answered_in_order() {
-    let server = TestServer::start();
-    let mut peer = RawClient::greeted(server.address());
-    let echo = |token| Echo { token, payload: Bytes::from(vec![token as u8; token as usize]) };
-    for token in 0..=64 {
-        peer.send(Packet::Ping(echo(token)));
-    }
-    for token in 0..=64 {
-        assert_eq!(peer.hear(), Some(Packet::Pong(echo(token))));
-    }
+    over_both(|server| {
+        let mut peer = RawClient::greeted(server.address());
+        let echo = |token| Echo { token, payload: Bytes::from(vec![token as u8; token as usize]) };
+        for token in 0..=64 {
+            peer.send(Packet::Ping(echo(token)));
+        }
+        for token in 0..=64 {
+            assert_eq!(peer.hear(), Some(Packet::Pong(echo(token))));
+        }
+    });
 }
 
 /// Each breaks one rule after a greeting and a first job that waits for input.
@@ -160,79 +190,84 @@ fn violations() -> Vec<(&'static str, Vec<u8>)> {
 
 #[test]
 fn every_broken_rule_is_answered_and_ends_the_connection() {
-    let mut server = TestServer::start();
-    for (rule, bytes) in violations() {
-        let mut peer = RawClient::greeted(server.address());
-        peer.send_message(1, job_with_stdin("read never"));
-        let started = peer.hear();
-        let is_started =
-            matches!(started, Some(Packet::Message { message: ServerMessage::Started { .. }, .. }));
-        assert!(is_started, "{started:?}");
-        peer.send_bytes(&bytes);
-        let close = peer.hear_close().unwrap_or_else(|| panic!("{rule}: no CLOSE"));
-        assert_eq!(close.code, CloseCode::Violation, "{rule}: {close:?}");
-        assert!(!close.text.is_empty(), "{rule}: the text says which rule");
-    }
-    server.still_serves();
+    over_both(|mut server| {
+        for (rule, bytes) in violations() {
+            let mut peer = RawClient::greeted(server.address());
+            peer.send_message(1, job_with_stdin("read never"));
+            let started = peer.hear();
+            let is_started =
+                matches!(started, Some(Packet::Message { message: ServerMessage::Started { .. }, .. }));
+            assert!(is_started, "{started:?}");
+            peer.send_bytes(&bytes);
+            let close = peer.hear_close().unwrap_or_else(|| panic!("{rule}: no CLOSE"));
+            assert_eq!(close.code, CloseCode::Violation, "{rule}: {close:?}");
+            assert!(!close.text.is_empty(), "{rule}: the text says which rule");
+        }
+        server.still_serves();
+    });
 }
 
 #[test]
 fn one_broken_connection_does_not_disturb_another() {
-    let server = TestServer::start();
-    let mut good = RawClient::greeted(server.address());
-    good.send_message(1, job_with_stdin("read word; echo $word; exit 5"));
-    let mut bad = RawClient::greeted(server.address());
-    bad.send_bytes(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    bad.is_refused(CloseCode::Violation);
-    good.send_data(1, StreamId::Stdin, 0, b"fine\n");
-    assert_eq!(good.hear_ended(1).outcome, Outcome::Exited(5));
+    over_both(|server| {
+        let mut good = RawClient::greeted(server.address());
+        good.send_message(1, job_with_stdin("read word; echo $word; exit 5"));
+        let mut bad = RawClient::greeted(server.address());
+        bad.send_bytes(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        bad.is_refused(CloseCode::Violation);
+        good.send_data(1, StreamId::Stdin, 0, b"fine\n");
+        assert_eq!(good.hear_ended(1).outcome, Outcome::Exited(5));
+    });
 }
 
 #[test]
 fn what_is_said_about_a_job_that_has_just_ended_is_no_violation() {
-    let server = TestServer::start();
-    let mut peer = RawClient::greeted(server.address());
-    peer.send_message(1, job_with_stdin("exit 0"));
-    peer.hear_ended(1);
-    peer.send_data(1, StreamId::Stdin, 0, b"too late");
-    peer.send_message(1, ClientMessage::Cancel);
-    peer.send_message(2, start("exit 6"));
-    assert_eq!(peer.hear_ended(2).outcome, Outcome::Exited(6));
+    over_both(|server| {
+        let mut peer = RawClient::greeted(server.address());
+        peer.send_message(1, job_with_stdin("exit 0"));
+        peer.hear_ended(1);
+        peer.send_data(1, StreamId::Stdin, 0, b"too late");
+        peer.send_message(1, ClientMessage::Cancel);
+        peer.send_message(2, start("exit 6"));
+        assert_eq!(peer.hear_ended(2).outcome, Outcome::Exited(6));
+    });
 }
 
 #[test]
 fn a_job_id_in_use_is_not_started_again() {
-    let server = TestServer::start();
-    let (command, trace) = trace(&server);
-    let id = JobId::random().unwrap();
-    let with_id = |command: &str| {
-        let spec = Spec { stdin: true, ..Spec::new(Program::Shell(command.into())) };
-        ClientMessage::Start { id: id.clone(), spec }
-    };
-    let mut first = RawClient::greeted(server.address());
-    first.send_message(1, with_id("read never"));
-    assert!(first.hear().is_some());
-    let mut second = RawClient::greeted(server.address());
-    second.send_message(1, with_id(&command));
-    let outcome = second.hear_ended(1).outcome;
-    assert!(matches!(outcome, Outcome::NotStarted(StartFailure::Refused(_))), "{outcome:?}");
-    assert!(!trace.exists());
+    over_both(|server| {
+        let (command, trace) = trace(&server);
+        let id = JobId::random().unwrap();
+        let with_id = |command: &str| {
+            let spec = Spec { stdin: true, ..Spec::new(Program::Shell(command.into())) };
+            ClientMessage::Start { id: id.clone(), spec }
+        };
+        let mut first = RawClient::greeted(server.address());
+        first.send_message(1, with_id("read never"));
+        assert!(first.hear().is_some());
+        let mut second = RawClient::greeted(server.address());
+        second.send_message(1, with_id(&command));
+        let outcome = second.hear_ended(1).outcome;
+        assert!(matches!(outcome, Outcome::NotStarted(StartFailure::Refused(_))), "{outcome:?}");
+        assert!(!trace.exists());
+    });
 }
 
 #[test]
 fn garbage_ends_the_connection_and_nothing_else() {
-    let mut server = TestServer::start();
-    let mut noise = Noise::new(200);
-    for round in 0..200 {
-        let mut peer = if round % 2 == 0 {
-            RawClient::connect(server.address())
-        } else {
-            RawClient::greeted(server.address())
-        };
-        let len = noise.below(5_000) + 1;
-        peer.send_bytes(&noise.bytes(len));
-        peer.end();
-        peer.is_refused(CloseCode::Violation);
-    }
-    server.still_serves();
+    over_both(|mut server| {
+        let mut noise = Noise::new(200);
+        for round in 0..200 {
+            let mut peer = if round % 2 == 0 {
+                RawClient::connect(server.address())
+            } else {
+                RawClient::greeted(server.address())
+            };
+            let len = noise.below(5_000) + 1;
+            peer.send_bytes(&noise.bytes(len));
+            peer.end();
+            peer.is_refused(CloseCode::Violation);
+        }
+        server.still_serves();
+    });
 }

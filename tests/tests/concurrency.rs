@@ -7,10 +7,6 @@ use client::{Client, Stdin};
 use common::job::Outcome;
 use tests::{DEADLINE, Running, TestServer, noise, wait_until, within, zombie_children};
 
-async fn connect(server: &TestServer) -> Client {
-    within("the client connects", Client::connect(&server.address().parse().unwrap())).await.unwrap()
-}
-
 #[track_caller]
 fn leaves_no_zombie(server: &TestServer) {
     wait_until("no zombie is left", DEADLINE, || zombie_children(server.process_id()).is_empty());
@@ -19,7 +15,7 @@ fn leaves_no_zombie(server: &TestServer) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_jobs_share_a_connection() {
     let server = TestServer::start();
-    let client = connect(&server).await;
+    let client = server.connect().await;
     // None of them can end before it is told to, so all hundred run at the same time.
     let mut jobs = Vec::new();
     for number in 0..100_u8 {
@@ -45,7 +41,7 @@ async fn a_hundred_jobs_share_a_connection() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_on_one_connection_do_not_mix_their_streams() {
     let server = TestServer::start();
-    let client = Arc::new(connect(&server).await);
+    let client = Arc::new(server.connect().await);
     let mut tasks = Vec::new();
     for number in 0..8 {
         let bytes = noise(1_000_000 + number);
@@ -65,7 +61,7 @@ async fn jobs_on_one_connection_do_not_mix_their_streams() {
 #[tokio::test]
 async fn a_connection_can_be_used_many_times_in_turn() {
     let server = TestServer::start();
-    let client = connect(&server).await;
+    let client = server.connect().await;
     for number in 0..300 {
         let output =
             within("a job ends", client.command("echo").arg(number.to_string()).output()).await.unwrap();
@@ -77,7 +73,7 @@ async fn a_connection_can_be_used_many_times_in_turn() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_is_dropped_is_ended_and_its_neighbour_is_not() {
     let server = TestServer::start();
-    let client = connect(&server).await;
+    let client = server.connect().await;
     let mark = tests::Mark::new();
     let (name, value) = mark.variable();
     let mut kept = client.shell("read word; exit 5");

@@ -10,7 +10,7 @@ use tests::{Ran, RawListener, Running, Sandbox, TestServer};
 /// Runs a harmless command against `target`; gives the client's complaint.
 #[track_caller]
 fn complaint(target: &str) -> String {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::with_keys();
     Ran::of(sandbox.client().args(["-H", target, "run", "echo never"])).complains("client", 125)
 }
 
@@ -22,14 +22,19 @@ fn refusing_port() -> (OwnedFd, SocketAddr) {
     (socket, address)
 }
 
-/// Lets a client meet a peer that says `greeting` and listens until the client leaves.
+/// Lets a client meet a peer that says `greeting` and listens until the client leaves: over TCP, where it is asked for TLS.
 #[track_caller]
 fn meets_peer_that_says(greeting: &[u8]) -> String {
-    let (sandbox, listener) = (Sandbox::new(), RawListener::new());
+    meets_peer_at(&RawListener::bare(), greeting)
+}
+
+#[track_caller]
+fn meets_peer_at(listener: &RawListener, greeting: &[u8]) -> String {
+    let sandbox = Sandbox::with_keys();
     let client = Running::start(sandbox.client().args(["-H", &listener.address(), "run", "echo never"]));
     let mut peer = listener.accept();
     peer.send_bytes(greeting);
-    peer.hear_close();
+    peer.hear_all();
     client.finish().complains("client", 125)
 }
 
@@ -78,33 +83,44 @@ fn a_peer_that_speaks_http_is_told_from_a_server() {
 
 #[test]
 fn a_peer_that_speaks_ssh_is_told_from_a_server() {
-    meets_peer_that_says(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+    let message = meets_peer_that_says(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n");
+    assert!(message.contains("SSH"), "{message}");
 }
 
 #[test]
 fn garbage_is_told_from_a_server() {
-    meets_peer_that_says(&tests::noise(1000));
-    meets_peer_that_says(&[0; 1000]);
+    for listener in [RawListener::new(), RawListener::bare()] {
+        meets_peer_at(&listener, &tests::noise(1000));
+        meets_peer_at(&listener, &[0; 1000]);
+    }
 }
 
 #[test]
 fn a_peer_that_says_nothing_is_given_up() {
-    let message = meets_peer_that_says(b"");
+    let message = meets_peer_at(&RawListener::new(), b"");
     assert!(message.contains("10 s") || message.contains("10s"), "how long it waited is said: {message}");
 }
 
 #[test]
+fn a_peer_that_never_shakes_hands_is_given_up() {
+    let message = meets_peer_that_says(b"");
+    assert!(message.contains("30 s") || message.contains("30s"), "how long it waited is said: {message}");
+}
+
+#[test]
 fn a_peer_that_closes_at_once_is_told_from_a_server() {
-    let (sandbox, listener) = (Sandbox::new(), RawListener::new());
-    let client = Running::start(sandbox.client().args(["-H", &listener.address(), "run", "echo never"]));
-    drop(listener.accept());
-    client.finish().complains("client", 125);
+    for listener in [RawListener::new(), RawListener::bare()] {
+        let sandbox = Sandbox::with_keys();
+        let client = Running::start(sandbox.client().args(["-H", &listener.address(), "run", "echo never"]));
+        drop(listener.accept());
+        client.finish().complains("client", 125);
+    }
 }
 
 #[test]
 fn json_says_it_as_an_event_too() {
     let (_taken, address) = refusing_port();
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::with_keys();
     let ran =
         Ran::of(sandbox.client().args(["-H", &address.to_string(), "run", "--json", "true"])).exits(125);
     let event: serde_json::Value = serde_json::from_str(&ran.text()).unwrap();

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -12,7 +13,7 @@ use common::greeting::Hello;
 use common::job::Outcome;
 use common::packet::Packet;
 use rustix::process::Signal;
-use tests::{Ran, RawClient, Running, Sandbox, TestServer, start};
+use tests::{Ran, RawClient, Running, Sandbox, TestServer, client_key, start};
 
 /// Starts a server that must not start; gives its complaint.
 #[track_caller]
@@ -78,12 +79,54 @@ fn a_directory_that_others_can_enter_is_refused() {
 }
 
 #[test]
-fn every_address_but_loopback_is_refused() {
-    let sandbox = Sandbox::new();
+fn every_address_but_loopback_is_refused_as_long_as_nobody_could_use_it() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0", "8.8.8.8:0"] {
+        let sandbox = Sandbox::new();
         let message = refused(&sandbox, address, 78);
         assert!(message.contains(address.rsplit_once(':').unwrap().0), "{message}");
+        let unusable =
+            ["", "# nobody\n", "ssh-rsa AAAAB3NzaC1yc2E= old\n", "no-such-option ssh-ed25519 AAAA\n"];
+        for text in unusable {
+            sandbox.settings("authorized_keys", text);
+            refused(&sandbox, address, 78);
+        }
     }
+}
+
+#[test]
+fn a_server_that_somebody_can_use_listens_wherever_it_is_told_to() {
+    for (address, reached) in [("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "[::1]")] {
+        let server = TestServer::options().listen(address).start();
+        let (_, port) = server.address().rsplit_once(':').unwrap();
+        let target = format!("{reached}:{port}");
+        let ran = Ran::of(server.bare_client().args(["-H", &target, "run", "echo hello"]));
+        assert_eq!(ran.succeeds(), "hello\n", "{address}");
+    }
+}
+
+#[test]
+fn who_is_invited_counts_as_somebody() {
+    let sandbox = Sandbox::new();
+    Ran::of(sandbox.server().args(["invite", "--address", "127.0.0.1:9000"])).exits(0);
+    let mut server = Running::start(sandbox.server().args(["--listen", "0.0.0.0:0"]));
+    server.wait_for_stdout("listening on ");
+    server.signal(Signal::TERM);
+    server.finish().exits(0);
+}
+
+#[test]
+fn loopback_and_sockets_need_no_keys_to_listen() {
+    let server = TestServer::options_in(Sandbox::new())
+        .listen("127.0.0.1:0")
+        .listen("[::1]:0")
+        .listen("unix:DIR/own/server.sock")
+        .start();
+    let [v4, v6, unix] = server.addresses() else { panic!("{:?}", server.addresses()) };
+    for address in [v4, v6] {
+        Ran::of(server.bare_client().args(["-H", address, "run", "echo never"])).complains("client", 125);
+    }
+    let ran = Ran::of(server.bare_client().args(["-H", unix, "run", "echo hello"]));
+    assert_eq!(ran.succeeds(), "hello\n");
 }
 
 #[test]
@@ -139,19 +182,27 @@ fn a_command_line_that_cannot_be_understood_exits_with_2() {
     }
 }
 
-#[test]
-fn a_server_can_serve_the_one_connection_that_is_its_stdin() {
-    let sandbox = Sandbox::new();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut peer = RawClient::connect(&listener.local_addr().unwrap().to_string());
-    let (theirs, _) = listener.accept().unwrap();
-    let stdin = Stdio::from(OwnedFd::from(theirs));
-    let server = Running::start_with(sandbox.server().arg("--inetd"), stdin);
+/// Has a server serve `theirs` as its stdin, and the peer at the other end run a job.
+#[track_caller]
+fn serves_its_stdin(sandbox: &Sandbox, theirs: OwnedFd, peer: impl FnOnce() -> RawClient) {
+    let server = Running::start_with(sandbox.server().arg("--inetd"), Stdio::from(theirs));
+    let mut peer = peer();
     peer.send(Packet::Hello(Hello::new("", "raw client")));
     peer.send_message(1, start("exit 3"));
     assert_eq!(peer.hear_ended(1).outcome, Outcome::Exited(3));
     peer.end();
     assert_eq!(server.finish().exits(0).text(), "", "it says nowhere that it listens");
+}
+
+#[test]
+fn a_server_can_serve_the_one_connection_that_is_its_stdin() {
+    let sandbox = Sandbox::with_keys();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    serves_its_stdin(&sandbox, theirs.into(), || RawClient::secure(client_key(), ours));
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    serves_its_stdin(&Sandbox::new(), theirs.into(), || RawClient::over_socket(ours));
 }
 
 #[test]
@@ -173,7 +224,11 @@ fn the_log_can_be_had_as_json() {
 
 #[test]
 fn a_log_that_cannot_be_written_does_not_stop_the_service() {
-    let mut server = TestServer::options().listen("127.0.0.1:0").after("exec 2>/dev/full").start();
+    let mut server = TestServer::options()
+        .listen("127.0.0.1:0")
+        .settings("server.toml", "[audit]\nto = \"off\"\n")
+        .after("exec 2>/dev/full")
+        .start();
     server.run(["exit 3"]).exits(3);
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));

@@ -7,7 +7,7 @@ use common::frame::JobNumber;
 use common::message::ServerMessage;
 use common::packet::Packet;
 use rustix::process::Signal;
-use tests::{Mark, RawClient, Running, TestServer, start};
+use tests::{DEADLINE, Mark, RawClient, Running, TestServer, start, wait_until};
 
 /// What the contract grants, and what starting and looking may add on a busy machine.
 const WITHIN: Duration = Duration::from_secs(12);
@@ -30,6 +30,34 @@ fn an_idle_server_stops_in_good_order() {
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(0), "{signal:?}");
     }
+}
+
+#[test]
+fn a_server_without_a_terminal_takes_a_hang_up_for_a_request_to_reload() {
+    let mut server = TestServer::start();
+    let client = Running::start(server.client().args(["run", "echo ready; read line; exit 4"]));
+    server.signal(Signal::HUP);
+    wait_until("it has read its settings again", DEADLINE, || server.log().contains("settings read again"));
+    client.finish().exits(4);
+    server.still_serves();
+}
+
+#[test]
+fn a_server_whose_terminal_is_gone_stops() {
+    let mut server = TestServer::options().listen("127.0.0.1:0").on_a_terminal().start();
+    server.signal(Signal::HUP);
+    wait_until("it has read its settings again", DEADLINE, || server.log().contains("settings read again"));
+    server.still_serves();
+    server.hang_up();
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
+fn a_server_under_nohup_outlives_its_terminal() {
+    let mut server = TestServer::options().listen("127.0.0.1:0").on_a_terminal().after("trap '' HUP").start();
+    server.hang_up();
+    wait_until("it has read its settings again", DEADLINE, || server.log().contains("settings read again"));
+    server.still_serves();
 }
 
 /// Stops a server whose client runs `script`, and requires that both are told and nothing is left.

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use client::Client;
 use common::job::Outcome;
 use tests::{TestServer, within};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tasks_that_start_jobs_side_by_side_do_not_trip_over_each_other() {
     let server = TestServer::start();
-    let client = Arc::new(Client::connect(&server.address().parse().unwrap()).await.unwrap());
+    let client = Arc::new(server.connect().await);
     let tasks: Vec<_> = (0..32_u8)
         .map(|number| {
             let client = Arc::clone(&client);

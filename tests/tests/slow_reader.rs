@@ -34,7 +34,7 @@ fn wait_until_blocked(mark: &Mark) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unread_job_delays_no_other_on_its_connection() {
     let server = TestServer::start();
-    let client = Client::connect(&server.address().parse().unwrap()).await.unwrap();
+    let client = server.connect().await;
     within("a first job ends", client.command("true").status()).await.unwrap();
     let before = resident_bytes(server.process_id());
     let before_here = resident_bytes(std::process::id());

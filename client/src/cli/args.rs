@@ -16,10 +16,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::duration;
+use common::invitation::Invitation;
 use common::job::JobId;
 
 use self::tokens::{Token, Tokens};
 use super::environment::Assignment;
+use super::identity::KeyChoice;
+use crate::config::HostAlias;
 
 pub(crate) use self::page::Page;
 pub(crate) use self::usage::UsageError;
@@ -27,10 +30,8 @@ pub(crate) use self::usage::UsageError;
 /// Everything that the command line says.
 #[derive(Debug)]
 pub(crate) struct Options {
-    /// The server, if one is named.
-    pub(crate) host: Option<String>,
-    /// Whether to start a private server for the length of the call.
-    pub(crate) embedded: bool,
+    /// Which server, and how to get in.
+    pub(crate) server: ServerOptions,
     /// What to do; the REPL if nothing is said.
     pub(crate) verb: Verb,
 }
@@ -44,6 +45,10 @@ pub(crate) enum Verb {
     Ping(PingOptions),
     /// Run line after line.
     Repl(ReplOptions),
+    /// Print the user's public key.
+    Key,
+    /// Accept an invitation.
+    Join(JoinOptions),
     /// What `--embedded` starts: a server for the one connection that is its stdin.
     EmbeddedServer,
 }
@@ -103,6 +108,15 @@ pub(crate) struct PingOptions {
     pub(crate) interval: Duration,
 }
 
+/// Options of `join`.
+#[derive(Debug)]
+pub(crate) struct JoinOptions {
+    /// The invitation.
+    pub(crate) invitation: Invitation,
+    /// What the server is to be called here.
+    pub(crate) name: Option<HostAlias>,
+}
+
 /// Options of the REPL.
 #[derive(Debug, Default)]
 pub(crate) struct ReplOptions {
@@ -133,7 +147,7 @@ impl Options {
     /// [`Instead`] of options, what else to do.
     pub(crate) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Self, Instead> {
         let mut tokens = Tokens::new(line);
-        let mut server = Server::default();
+        let mut server = ServerOptions::default();
         let verb = loop {
             match tokens.next()? {
                 Some(Token::Option(option)) if option == "-V" || option == "--version" => {
@@ -147,22 +161,31 @@ impl Options {
         if server.embedded && server.host.is_some() {
             return Err(UsageError::Conflict("--embedded", "-H").into());
         }
-        Ok(Self { host: server.host, embedded: server.embedded, verb })
+        Ok(Self { server, verb })
     }
 }
 
 /// The options that may stand before and behind every verb.
 #[derive(Debug, Default)]
-struct Server {
-    host: Option<String>,
-    embedded: bool,
+pub(crate) struct ServerOptions {
+    /// The server, if one is named.
+    pub(crate) host: Option<String>,
+    /// Whether to start a private server for the length of the call.
+    pub(crate) embedded: bool,
+    /// The key that proves who the user is.
+    pub(crate) key: KeyChoice,
+    /// Whether a server of which nothing is known is trusted.
+    pub(crate) accept_new: bool,
 }
 
-impl Server {
+impl ServerOptions {
     fn take(&mut self, option: &str, tokens: &mut Tokens) -> Result<(), Instead> {
         match option {
             "-H" | "--host" => self.host = Some(tokens.text(option)?),
             "--embedded" => self.embedded = true,
+            "-i" | "--identity" => self.key.file = Some(tokens.value(option)?.into()),
+            "--agent" => self.key.agent = true,
+            "--accept-new" => self.accept_new = true,
             "-h" | "--help" => return Err(Instead::Help(tokens.page)),
             _ => return Err(tokens.unknown(option).into()),
         }
@@ -171,11 +194,13 @@ impl Server {
 }
 
 impl Verb {
-    fn parse(word: OsString, tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+    fn parse(word: OsString, tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         match word.to_str() {
             Some("run") => RunOptions::parse(tokens, server).map(Self::Run),
             Some("ping") => PingOptions::parse(tokens, server).map(Self::Ping),
             Some("repl") => ReplOptions::parse(tokens, server).map(Self::Repl),
+            Some("key") => no_words(tokens, server, Page::Key).map(|()| Self::Key),
+            Some("join") => JoinOptions::parse(tokens, server).map(Self::Join),
             Some("embedded-server") => Ok(Self::EmbeddedServer),
             Some("help") => Err(Instead::Help(help(tokens)?)),
             _ => Err(UsageError::unknown_verb(&word).into()),
@@ -188,7 +213,7 @@ fn help(tokens: &mut Tokens) -> Result<Page, Instead> {
     let mut page = None;
     while let Some(token) = tokens.next()? {
         match token {
-            Token::Option(option) => Server::default().take(&option, tokens)?,
+            Token::Option(option) => ServerOptions::default().take(&option, tokens)?,
             Token::Word(verb) if page.is_none() => {
                 page = Some(Page::of(&verb).ok_or_else(|| UsageError::unknown_verb(&verb))?);
             }
@@ -199,7 +224,7 @@ fn help(tokens: &mut Tokens) -> Result<Page, Instead> {
 }
 
 impl RunOptions {
-    fn parse(tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+    fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         tokens.page = Page::Run;
         let mut run = Self {
             cwd: None,
@@ -235,7 +260,7 @@ impl RunOptions {
         Ok(run)
     }
 
-    fn take(&mut self, option: &str, tokens: &mut Tokens, server: &mut Server) -> Result<(), Instead> {
+    fn take(&mut self, option: &str, tokens: &mut Tokens, server: &mut ServerOptions) -> Result<(), Instead> {
         match option {
             "--cwd" => self.cwd = Some(tokens.parsed_os(option, directory)?),
             "-e" | "--env" => self.env.push(tokens.parsed_os(option, Assignment::parse)?),
@@ -272,7 +297,7 @@ impl Words {
 }
 
 impl PingOptions {
-    fn parse(tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+    fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         tokens.page = Page::Ping;
         let mut ping = Self { count: 4, interval: Duration::from_secs(1) };
         while let Some(token) = tokens.next()? {
@@ -293,8 +318,42 @@ fn count(text: &str) -> Result<u64, &'static str> {
     text.parse().ok().filter(|count| *count > 0).ok_or("write a number from 1 on")
 }
 
+/// A verb that takes none but the options of all.
+fn no_words(tokens: &mut Tokens, server: &mut ServerOptions, page: Page) -> Result<(), Instead> {
+    tokens.page = page;
+    while let Some(token) = tokens.next()? {
+        match token {
+            Token::Option(option) => server.take(&option, tokens)?,
+            Token::Word(word) => return Err(tokens.unexpected(&word).into()),
+        }
+    }
+    Ok(())
+}
+
+impl JoinOptions {
+    fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
+        tokens.page = Page::Join;
+        let (mut invitation, mut name) = (None, None);
+        while let Some(token) = tokens.next()? {
+            match token {
+                Token::Option(option) if option == "--name" => {
+                    name = Some(tokens.parsed(&option, str::parse)?);
+                }
+                Token::Option(option) => server.take(&option, tokens)?,
+                Token::Word(word) if invitation.is_none() => invitation = Some(self::invitation(&word)?),
+                Token::Word(word) => return Err(tokens.unexpected(&word).into()),
+            }
+        }
+        Ok(Self { invitation: invitation.ok_or(UsageError::NoInvitation)?, name })
+    }
+}
+
+fn invitation(word: &OsStr) -> Result<Invitation, UsageError> {
+    word.to_string_lossy().parse().map_err(UsageError::Invitation)
+}
+
 impl ReplOptions {
-    fn parse(tokens: &mut Tokens, server: &mut Server) -> Result<Self, Instead> {
+    fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         tokens.page = Page::Repl;
         let mut repl = Self::default();
         while let Some(token) = tokens.next()? {

@@ -1,10 +1,17 @@
 //! The connection that a call uses, and the private server behind it if there is one.
 
+use common::config::Places;
+use common::endpoint::Endpoint;
+
 use super::args::Options;
 use super::embedded::Server;
 use super::failure::Failure;
 use super::target::Place;
-use crate::Client;
+use super::trust;
+use crate::access::known_hosts_path;
+use crate::config::ClientConfig;
+use crate::error::{Distrust, Error};
+use crate::{Access, Client, UnknownHosts};
 
 /// A connection, from the command line's point of view.
 #[derive(Debug)]
@@ -23,18 +30,30 @@ impl Connection {
     /// # Errors
     /// [`Failure`].
     pub(crate) async fn open(options: &Options, program: &str) -> Result<Self, Failure> {
-        if options.embedded {
+        if options.server.embedded {
             return Self::open_embedded(program);
         }
-        let place = Place::resolve(options.host.as_deref())?;
-        let client = Client::connect(&place.target).await.map_err(|error| place.failure(error))?;
+        let places = Places::of_user();
+        let config = match &places {
+            Ok(places) => ClientConfig::load(places).map_err(Error::from)?,
+            // The local server may be found without a home.
+            Err(_) => ClientConfig::default(),
+        };
+        let place = Place::resolve(options.server.host.as_deref(), &config)?;
+        let client = match &place.target.endpoint {
+            Endpoint::Unix(_) => {
+                Client::connect(&place.target).await.map_err(|error| place.failure(error))?
+            }
+            Endpoint::Tcp { .. } => open_tcp(options, &place, &places.map_err(Error::from)?).await?,
+        };
         let address = place.target.endpoint.to_string();
         Ok(Self { client, name: place.name, address, server: None })
     }
 
     fn open_embedded(program: &str) -> Result<Self, Failure> {
-        let (client, address, server) = Server::start(program)?;
-        Ok(Self { client, name: "embedded".to_owned(), address, server: Some(server) })
+        let (client, server) = Server::start(program)?;
+        let name = "embedded".to_owned();
+        Ok(Self { client, address: name.clone(), name, server: Some(server) })
     }
 
     /// Ends it when nothing is left to be said: the system closes the socket with the program.
@@ -51,5 +70,20 @@ impl Connection {
         if let Some(server) = self.server {
             server.wait().await;
         }
+    }
+}
+
+/// Connects over TCP; asks about a server that is not known, if somebody is there to be asked.
+async fn open_tcp(options: &Options, place: &Place, places: &Places) -> Result<Client, Failure> {
+    let key = options.server.key.or(&place.key);
+    let new = if options.server.accept_new { UnknownHosts::Accept } else { UnknownHosts::Refuse };
+    let access = Access::new(key.load(places)?, known_hosts_path(places)).unknown_hosts(new);
+    match Client::connect_with(&place.target, &access).await {
+        Err(Error::Untrusted(server)) if server.reason == Distrust::Unknown => {
+            trust::ask(&server)?;
+            access.remember(&server.host, &server.key)?;
+            Ok(Client::connect_with(&place.target, &access).await?)
+        }
+        connected => Ok(connected?),
     }
 }

@@ -4,8 +4,8 @@
 //! takes to end the job. It never listens: both ends of the connection are made here, and it is handed its own.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
@@ -19,9 +19,6 @@ use super::failure::Failure;
 use super::report::Reporter;
 use crate::Client;
 
-/// Strangers that may come to the listener before our own connection does.
-const STRANGERS: usize = 64;
-
 /// How long the server may take to end once its connection has: its job is over by then, or being killed.
 const END: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
@@ -30,12 +27,11 @@ const END: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 pub(crate) struct Server(Child);
 
 impl Server {
-    /// Starts one, from inside the runtime. The client that is connected to it, and the address it has for the
-    /// length of the call.
+    /// Starts one, from inside the runtime. The client that is connected to it.
     ///
     /// # Errors
     /// [`Failure::Embedded`].
-    pub(crate) fn start(program: &str) -> Result<(Client, String, Self), Failure> {
+    pub(crate) fn start(program: &str) -> Result<(Client, Self), Failure> {
         start(program).map_err(Failure::Embedded)
     }
 
@@ -52,15 +48,13 @@ impl Server {
     }
 }
 
-fn start(program: &str) -> io::Result<(Client, String, Server)> {
-    let (ours, theirs) = connected_pair()?;
-    let address = ours.peer_addr()?;
+fn start(program: &str) -> io::Result<(Client, Server)> {
+    let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let transport = Transport::tcp(tokio::net::TcpStream::from_std(ours)?)?;
+    let transport = Transport::Unix(tokio::net::UnixStream::from_std(ours)?);
     let server = Server(spawn(program, theirs)?);
-    let endpoint = Endpoint::Tcp { host: address.ip().to_string(), port: address.port() };
-    let client = Client::over(transport, &Target::from(endpoint));
-    Ok((client, address.to_string(), server))
+    let endpoint = Endpoint::Unix("embedded".into());
+    Ok((Client::over(transport, &Target::from(endpoint)), server))
 }
 
 /// What the server's process runs.
@@ -70,7 +64,7 @@ pub(crate) async fn serve(_reporter: &Reporter) -> u8 {
 
 /// Starts this program again, with `connection` as its stdin. In a process group of its own, so that Ctrl-C in the
 /// terminal is ours to pass on.
-fn spawn(program: &str, connection: TcpStream) -> io::Result<Child> {
+fn spawn(program: &str, connection: UnixStream) -> io::Result<Child> {
     Command::new("/proc/self/exe")
         .arg0(program)
         .arg("embedded-server")
@@ -80,49 +74,4 @@ fn spawn(program: &str, connection: TcpStream) -> io::Result<Child> {
         .stderr(Stdio::null())
         .process_group(0)
         .spawn()
-}
-
-/// Two ends of one TCP connection on this machine.
-fn connected_pair() -> io::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    let ours = TcpStream::connect(listener.local_addr()?)?;
-    let theirs = accept_from(&listener, ours.local_addr()?)?;
-    Ok((ours, theirs))
-}
-
-/// The connection that comes from `peer`. Any program on this machine may have been faster, and is turned away.
-fn accept_from(listener: &TcpListener, peer: SocketAddr) -> io::Result<TcpStream> {
-    for _ in 0..STRANGERS {
-        let (stream, address) = listener.accept()?;
-        if address == peer {
-            return Ok(stream);
-        }
-    }
-    Err(io::Error::other("other programs keep connecting to its port"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stranger_is_turned_away() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let stranger = TcpStream::connect(address).unwrap();
-        let ours = TcpStream::connect(address).unwrap();
-        let theirs = accept_from(&listener, ours.local_addr().unwrap()).unwrap();
-        assert_eq!(theirs.peer_addr().unwrap(), ours.local_addr().unwrap());
-        drop(stranger);
-    }
-
-    #[test]
-    fn too_many_strangers_are_a_failure() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let strangers: Vec<_> = (0..STRANGERS).map(|_| TcpStream::connect(address).unwrap()).collect();
-        let ours = TcpStream::connect(address).unwrap();
-        assert!(accept_from(&listener, ours.local_addr().unwrap()).is_err());
-        drop(strangers);
-    }
 }

@@ -12,7 +12,7 @@ pub(crate) enum Server {}
 impl Server {
     /// # Errors
     /// [`Failure::NoEmbedded`], always.
-    pub(crate) fn start(_program: &str) -> Result<(Client, String, Self), Failure> {
+    pub(crate) fn start(_program: &str) -> Result<(Client, Self), Failure> {
         Err(Failure::NoEmbedded)
     }
 

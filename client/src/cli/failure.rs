@@ -6,12 +6,16 @@ use std::path::PathBuf;
 
 use common::endpoint::{Endpoint, EndpointError};
 use common::job::JobId;
+use common::keys::Fingerprint;
+use common::keys::agent::AgentError;
+use common::keys::known_hosts::HostName;
 use common::reason::system_reason;
 use thiserror::Error;
 
 use super::environment::AssignmentError;
 use super::report::{explain, what_failed};
 use crate::Job;
+use crate::config::AddHostError;
 use crate::error::Error;
 
 /// Why this program exits with 125.
@@ -38,6 +42,45 @@ pub(crate) enum Failure {
         "no server is named, and neither XDG_RUNTIME_DIR nor HOME says where a local one would be: pass -H or --embedded"
     )]
     NoLocalPlace,
+    /// The ssh-agent is wanted, and there is none.
+    #[error("no ssh-agent: SSH_AUTH_SOCK is not set; start one (eval $(ssh-agent)), or leave --agent out")]
+    NoAgent,
+    /// The ssh-agent does not do what it should.
+    #[error("ssh-agent: {0}")]
+    Agent(AgentError),
+    /// The ssh-agent has no key that can be used.
+    #[error(
+        "the ssh-agent has no key that can be used{}; add one: ssh-add ~/.config/telex/id_ed25519",
+        listed(others)
+    )]
+    EmptyAgent {
+        /// Those that it has, and why not.
+        others: Vec<String>,
+    },
+    /// The ssh-agent has several keys.
+    #[error("the ssh-agent has {count} keys; name the file of the one that is meant with -i")]
+    ManyInAgent {
+        /// How many can be used.
+        count: usize,
+    },
+    /// The ssh-agent does not have the key that is named.
+    #[error("the ssh-agent does not have the key {0}; add it with ssh-add")]
+    NotInAgent(Fingerprint),
+    /// A file was named for a public key, and has none.
+    #[error("there is no public key in {} or {}.pub", .0.display(), .0.display())]
+    NoPublicKey(PathBuf),
+    /// Nobody has typed the passphrase.
+    #[error("no passphrase for {}", .0.display())]
+    NoPassphrase(PathBuf),
+    /// The user has not said yes.
+    #[error("the server {0} is not trusted: nothing was sent to it")]
+    NotTrusted(HostName),
+    /// A name for a server cannot be written down.
+    #[error("{error}{}", name_advice(error))]
+    AddHost {
+        /// Why.
+        error: Box<AddHostError>,
+    },
     /// The connection was lost while a job ran on it.
     #[error("{}; the outcome of job {id} is lost: it {}; the server ends it if it still can", what_failed(error), if *started { "had started" } else { "may have run" })]
     Lost {
@@ -106,6 +149,23 @@ pub(crate) enum Failure {
         /// Its error.
         error: io::Error,
     },
+}
+
+impl From<AddHostError> for Failure {
+    fn from(error: AddHostError) -> Self {
+        Self::AddHost { error: Box::new(error) }
+    }
+}
+
+fn listed(others: &[String]) -> String {
+    if others.is_empty() { String::new() } else { format!(" ({})", others.join("; ")) }
+}
+
+fn name_advice(error: &AddHostError) -> &'static str {
+    match error {
+        AddHostError::Exists { .. } => "; choose another --name, or remove it from config.toml",
+        _ => "",
+    }
 }
 
 impl Failure {

@@ -7,14 +7,17 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
+use common::config::ConfigError;
 use common::connection::ConnectionError;
 use common::endpoint::Endpoint;
 use common::escape::escape;
 use common::greeting::CloseCode;
 use common::job::{Outcome, SpecError, StartFailure};
+use common::keys::PrivateKeyError;
 use common::reason::system_reason;
+use common::tls::{Alert, TlsError};
 
-use crate::error::Error;
+use crate::error::{Distrust, Error};
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
 const LINE_BYTES: usize = 4096;
@@ -90,12 +93,87 @@ pub(crate) fn what_failed(error: &Error) -> String {
             format!("{endpoint} does not speak telex: it {}", what_was_said(said))
         }
         Error::Connection(error) => connection_failure(error),
+        Error::Handshake { endpoint, error } => handshake_failure(endpoint, error),
         other => other.to_string(),
     }
 }
 
-fn advice(error: &Error) -> Option<&'static str> {
+fn handshake_failure(endpoint: &Endpoint, error: &TlsError) -> String {
     match error {
+        TlsError::Refused(Alert::AccessDenied) => {
+            format!("{endpoint} takes no connections from here for a while, after failed attempts")
+        }
+        TlsError::Refused(Alert::Busy) => format!("{endpoint} has no room for another connection"),
+        TlsError::Refused(Alert::ApplicationProtocol) | TlsError::ApplicationProtocol => {
+            format!("{endpoint} does not speak telex: it answered like another TLS server")
+        }
+        TlsError::Refused(Alert::Other(number)) => {
+            format!("{endpoint} does not speak telex: it refused with TLS alert {number}")
+        }
+        TlsError::CannotSign(reason) => format!("cannot log in at {endpoint}: {reason}"),
+        TlsError::Io(error) => format!("the connection to {endpoint} failed: {}", system_reason(error)),
+        error => format!("cannot secure the connection to {endpoint}: {error}"),
+    }
+}
+
+fn advice(error: &Error) -> Option<String> {
+    if let Some(advice) = trust_advice(error) {
+        return Some(advice);
+    }
+    connection_advice(error).map(str::to_owned)
+}
+
+/// What to do about keys and trust.
+fn trust_advice(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::NoKey { .. } => {
+            "make one with `client key`, and have the server let it in: server authorize '…'".to_owned()
+        }
+        Error::File(error) => return error.advice(),
+        Error::Config(error) => match &**error {
+            ConfigError::File(error) => return error.advice(),
+            _ => return None,
+        },
+        Error::Key { error, .. } if matches!(**error, PrivateKeyError::Encrypted) => {
+            "add it to the ssh-agent (ssh-add) and pass --agent, or call from a terminal".to_owned()
+        }
+        Error::Untrusted(server) => distrust_advice(&server.reason),
+        Error::Denied(denied) => {
+            let key = denied.key?;
+            format!("let it in there: server authorize '{key}'")
+        }
+        _ => return None,
+    })
+}
+
+fn distrust_advice(reason: &Distrust) -> String {
+    match reason {
+        Distrust::Unknown => {
+            "compare with what `server key` prints there, then call from a terminal and say yes, or pass \
+             --accept-new"
+                .to_owned()
+        }
+        Distrust::Changed { path, line } => format!(
+            "somebody may be between, or the server was set up anew: ask its owner, and only then remove line {line} of {}",
+            path.display()
+        ),
+        Distrust::Revoked { path, line } => {
+            format!("it must not be used any more, says line {line} of {}", path.display())
+        }
+        Distrust::Unexpected { .. } => {
+            "the invitation is for another server, or somebody is between; nothing was sent".to_owned()
+        }
+    }
+}
+
+fn connection_advice(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Handshake { error, .. } => match **error {
+            TlsError::Refused(Alert::AccessDenied) => Some("try again in a minute"),
+            TlsError::Refused(Alert::Busy) => Some("try again later"),
+            TlsError::Refused(_) | TlsError::ApplicationProtocol => Some("check the port"),
+            _ => None,
+        },
         Error::Resolve { .. } => Some("check the name"),
         Error::Connect { endpoint: Endpoint::Tcp { .. }, .. } => {
             Some("check the address, and that a server listens there")
@@ -169,16 +247,16 @@ fn what_was_said(said: &[u8]) -> String {
 /// Whether it is certain that nothing was run when `error` ended the connection.
 pub(crate) fn never_ran(error: &Error) -> bool {
     match error {
-        // Only sent in place of the greeting.
+        // Only sent in place of the greeting, unlike `Denied`, which also ends the sessions of a revoked key.
         Error::Connection(error) => matches!(
             &**error,
             ConnectionError::ClosedByPeer {
-                code: CloseCode::Version | CloseCode::Denied | CloseCode::Busy | CloseCode::Invitation,
+                code: CloseCode::Version | CloseCode::Busy | CloseCode::Invitation,
                 ..
             }
         ),
-        // Whoever says nothing may have heard everything.
-        Error::NotTelex { said, .. } => !said.is_empty(),
+        // A Unix socket's peer that says nothing may have heard everything.
+        Error::NotTelex { endpoint: Endpoint::Unix(_), said } => !said.is_empty(),
         Error::ServerGone | Error::Closed => false,
         _ => true,
     }
@@ -257,13 +335,13 @@ mod tests {
             let text = "x".to_owned();
             never_ran(&Error::from(ConnectionError::ClosedByPeer { code, text }))
         };
-        assert!(closed(CloseCode::Busy) && closed(CloseCode::Denied) && closed(CloseCode::Version));
+        assert!(closed(CloseCode::Busy) && !closed(CloseCode::Denied) && closed(CloseCode::Version));
         assert!(
             !closed(CloseCode::GoingAway) && !closed(CloseCode::Internal) && !closed(CloseCode::Violation)
         );
         assert!(!never_ran(&Error::from(ConnectionError::Truncated)));
         assert!(!never_ran(&Error::ServerGone));
-        let endpoint = Endpoint::Tcp { host: "h".to_owned(), port: 1 };
+        let endpoint = Endpoint::Unix("/s".into());
         assert!(!never_ran(&Error::NotTelex { endpoint: endpoint.clone(), said: Vec::new() }));
         assert!(never_ran(&Error::NotTelex { endpoint, said: b"HTTP/".to_vec() }));
     }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use common::endpoint::{Endpoint, Target, local_socket};
 
 use super::failure::Failure;
+use super::identity::KeyChoice;
+use crate::config::ClientConfig;
 use crate::error::Error;
 
 /// The variable that names a server when `-H` does not.
@@ -19,30 +21,49 @@ pub(crate) struct Place {
     pub(crate) target: Target,
     /// What the user calls it.
     pub(crate) name: String,
+    /// The key that the user's settings name for it.
+    pub(crate) key: KeyChoice,
     /// Whether nobody named it.
     local: bool,
 }
 
 impl Place {
-    /// The server that `-H` names, or else `TELEX_HOST`, or else the user's own.
+    /// The server that `-H` names, or else `TELEX_HOST`, or else `default_host` in the user's settings, or else the
+    /// user's own. A name that the settings know is that server; any other is an address.
     ///
     /// # Errors
     /// [`Failure`] if a name makes no sense or there is none at all.
-    pub(crate) fn resolve(host: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn resolve(host: Option<&str>, config: &ClientConfig) -> Result<Self, Failure> {
         if let Some(host) = host {
-            let target = host.parse().map_err(|error| Failure::Host { given_by: "-H", error })?;
-            return Ok(Self { target, name: host.to_owned(), local: false });
+            return Self::named(host, "-H", config);
         }
         if let Some(host) = env::var_os(HOST_VARIABLE).filter(|host| !host.is_empty()) {
             // What is not text is no host either, and the error says so.
-            let name = host.to_string_lossy().into_owned();
-            let target = name.parse().map_err(|error| Failure::Host { given_by: HOST_VARIABLE, error })?;
-            return Ok(Self { target, name, local: false });
+            return Self::named(&host.to_string_lossy(), HOST_VARIABLE, config);
+        }
+        if let Some(host) = &config.default_host {
+            return Self::named(host, "default_host", config);
         }
         let directory = |name| env::var_os(name).map(PathBuf::from);
         let socket = local_socket(directory("XDG_RUNTIME_DIR").as_deref(), directory("HOME").as_deref());
         let endpoint = Endpoint::Unix(socket.ok_or(Failure::NoLocalPlace)?);
-        Ok(Self { target: endpoint.into(), name: "local".to_owned(), local: true })
+        Ok(Self { target: endpoint.into(), name: "local".to_owned(), key: KeyChoice::default(), local: true })
+    }
+
+    fn named(host: &str, given_by: &'static str, config: &ClientConfig) -> Result<Self, Failure> {
+        let (user, alias) = match host.split_once('@') {
+            Some((user, alias)) => (Some(user), alias),
+            None => (None, host),
+        };
+        let name = host.to_owned();
+        let Some(entry) = config.host(alias) else {
+            let target = host.parse().map_err(|error| Failure::Host { given_by, error })?;
+            return Ok(Self { target, name, key: KeyChoice::default(), local: false });
+        };
+        let user = user.map(str::to_owned).or_else(|| entry.user.clone());
+        let target = Target { user, endpoint: entry.address.clone() };
+        let key = KeyChoice { file: entry.identity.clone(), agent: entry.agent };
+        Ok(Self { target, name, key, local: false })
     }
 
     /// What a failed connection to this place means.

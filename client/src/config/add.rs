@@ -4,9 +4,10 @@ use std::fmt::Write;
 use std::path::Path;
 
 use common::config::ConfigError;
+use common::keys::WriteError;
 use thiserror::Error;
 
-use super::{ClientConfig, HostEntry, HostName};
+use super::{ClientConfig, HostAlias, HostEntry};
 
 /// The text of the file at `path` with another host at its end: `existing` is what it holds now. `~` is `home`.
 ///
@@ -18,7 +19,7 @@ pub(crate) fn add_host(
     existing: &str,
     path: &Path,
     home: &Path,
-    name: &HostName,
+    name: &HostAlias,
     entry: &HostEntry,
 ) -> Result<String, AddHostError> {
     let mut expected = ClientConfig::parse(existing, path, home)?;
@@ -38,7 +39,7 @@ pub(crate) fn add_host(
     }
 }
 
-fn append_table(text: &mut String, name: &HostName, entry: &HostEntry) -> Result<(), AddHostError> {
+fn append_table(text: &mut String, name: &HostAlias, entry: &HostEntry) -> Result<(), AddHostError> {
     let name = name.to_string();
     let key = if name.contains('.') { quoted(&name) } else { name };
     let mut lines = format!("[hosts.{key}]\naddress = {}\n", quoted(&entry.address.to_string()));
@@ -84,11 +85,14 @@ pub(crate) enum AddHostError {
     #[error("there is a host {name} already")]
     Exists {
         /// The name.
-        name: HostName,
+        name: HostAlias,
     },
     /// The file as it is, or as it would be.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// A path that is not UTF-8 cannot be in a TOML file.
     #[error("a path that is not UTF-8 cannot be written into the file")]
     NotText,

@@ -15,33 +15,33 @@ const USER_MAX: usize = 255;
 
 /// What the user calls a server: 1 to 64 of `A-Z a-z 0-9 . _ -`, and no `-` at the front, where it would be an option.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct HostName(String);
+pub(crate) struct HostAlias(String);
 
-impl HostName {
+impl HostAlias {
     /// Most characters that a name may have.
     const MAX_LEN: usize = 64;
 }
 
-impl FromStr for HostName {
-    type Err = HostNameError;
+impl FromStr for HostAlias {
+    type Err = HostAliasError;
 
-    fn from_str(text: &str) -> Result<Self, HostNameError> {
+    fn from_str(text: &str) -> Result<Self, HostAliasError> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         let fits = (1..=Self::MAX_LEN).contains(&text.len()) && !text.starts_with('-');
         if fits && text.bytes().all(is_allowed) {
             return Ok(Self(text.to_owned()));
         }
-        Err(HostNameError { text: text.to_owned() })
+        Err(HostAliasError { text: text.to_owned() })
     }
 }
 
-impl fmt::Display for HostName {
+impl fmt::Display for HostAlias {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Borrow<str> for HostName {
+impl Borrow<str> for HostAlias {
     fn borrow(&self) -> &str {
         &self.0
     }
@@ -52,7 +52,7 @@ impl Borrow<str> for HostName {
 #[error(
     "not a name of a host: {text:?} (1 to 64 letters, digits, dots, underscores and dashes, no dash first)"
 )]
-pub(crate) struct HostNameError {
+pub(crate) struct HostAliasError {
     /// What was written.
     text: String,
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::ConfigError;
+use crate::keys::Trust;
 
 /// Directories; none of them need exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,19 @@ pub struct Places {
 }
 
 impl Places {
+    /// Who may have written the files there: this user, or root.
+    pub fn trust(&self) -> Trust {
+        Trust { home: self.home.clone(), ..Trust::current() }
+    }
+
+    /// The places of the user whose process this is.
+    ///
+    /// # Errors
+    /// As [`Places::new`].
+    pub fn of_user() -> Result<Self, ConfigError> {
+        Self::new(|name| std::env::var_os(name))
+    }
+
     /// The places of whoever has these environment variables. A variable that is no absolute path counts as unset, as
     /// the specification wants it.
     ///

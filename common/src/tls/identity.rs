@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{Error, SignatureAlgorithm, SignatureScheme};
 
-use crate::keys::PublicKey;
+use crate::keys::{PrivateKey, PublicKey};
 
 /// Something that owns an Ed25519 key: a file that was read, or an agent that does not give the key away.
 pub trait Identity: Debug + Send + Sync {
@@ -23,6 +23,16 @@ pub trait Identity: Debug + Send + Sync {
     /// Whether [`Identity::sign`] may take long, and must not be called where other work would have to wait.
     fn blocks(&self) -> bool {
         false
+    }
+}
+
+impl Identity for PrivateKey {
+    fn public_key(&self) -> PublicKey {
+        self.public()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<[u8; 64], String> {
+        Ok(Self::sign(self, message))
     }
 }
 

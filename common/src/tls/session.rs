@@ -16,6 +16,7 @@ use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedConnectionCommon, UnbufferedStatus,
 };
+use rustls::{CommonState, PeerMisbehaved};
 
 use super::byte_queue::ByteQueue;
 use super::settings::{ClientTls, ServerTls};
@@ -135,11 +136,23 @@ impl Session {
 trait Records {
     type Data;
 
+    fn is_handshaking(&self) -> bool;
+
+    fn wants_write(&self) -> bool;
+
     fn process<'i>(&mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'_, 'i, Self::Data>;
 }
 
 impl Records for UnbufferedConnectionCommon<ClientConnectionData> {
     type Data = ClientConnectionData;
+
+    fn is_handshaking(&self) -> bool {
+        CommonState::is_handshaking(self)
+    }
+
+    fn wants_write(&self) -> bool {
+        CommonState::wants_write(self)
+    }
 
     fn process<'i>(&mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'_, 'i, Self::Data> {
         self.process_tls_records(incoming)
@@ -148,6 +161,14 @@ impl Records for UnbufferedConnectionCommon<ClientConnectionData> {
 
 impl Records for UnbufferedConnectionCommon<ServerConnectionData> {
     type Data = ServerConnectionData;
+
+    fn is_handshaking(&self) -> bool {
+        CommonState::is_handshaking(self)
+    }
+
+    fn wants_write(&self) -> bool {
+        CommonState::wants_write(self)
+    }
 
     fn process<'i>(&mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'_, 'i, Self::Data> {
         self.process_tls_records(incoming)
@@ -183,22 +204,36 @@ fn receive(
             // Early data, which is not offered, and states of a later library.
             Ok(_) => return Err(TlsError::Protocol(rustls::Error::HandshakeNotComplete)),
             Err(error) => {
+                incoming.pop(discard);
                 take_alert(connection, outgoing);
                 return Err(error.into());
             }
         };
         incoming.pop(discard);
-        if let Some(step) = step {
-            return Ok(step);
+        match step {
+            Some(Step::Hungry) if !connection.is_handshaking() && begins_with_a_record(incoming.bytes()) => {
+                return Err(TlsError::Protocol(
+                    PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into(),
+                ));
+            }
+            Some(step) => return Ok(step),
+            None => {}
         }
     }
 }
 
-/// After an error, the library still holds what the peer is to be told about it.
+/// Whether a whole record has been left where it was: part of a handshake message that its sender has cut into several,
+/// long after the handshake. The library keeps its place in the bytes, and would look for them when we send. No peer has
+/// a reason to do that.
+fn begins_with_a_record(bytes: &[u8]) -> bool {
+    matches!(bytes, [_, _, _, high, low, rest @ ..] if rest.len() >= u16::from_be_bytes([*high, *low]).into())
+}
+
+/// After an error, the library still holds what the peer is to be told about it. It must not get to look at the incoming
+/// bytes again.
 fn take_alert(connection: &mut impl Records, outgoing: &mut ByteQueue) {
-    while let UnbufferedStatus { state: Ok(ConnectionState::EncodeTlsData(data)), .. } =
-        connection.process(&mut [])
-    {
+    while connection.wants_write() {
+        let Ok(ConnectionState::EncodeTlsData(data)) = connection.process(&mut []).state else { return };
         if encode(data, outgoing).is_err() {
             return;
         }

@@ -70,7 +70,8 @@ impl TlsStream {
     /// The two directions, for two tasks.
     pub fn split(self) -> (TlsReader, TlsWriter) {
         let stream = Arc::new(self.stream);
-        let shared = Arc::new(Mutex::new(Shared { session: self.session, outgoing: self.outgoing }));
+        let shared =
+            Arc::new(Mutex::new(Shared { session: self.session, failed: false, outgoing: self.outgoing }));
         let reader = TlsReader {
             stream: Arc::clone(&stream),
             shared: Arc::clone(&shared),
@@ -88,6 +89,8 @@ impl TlsStream {
 #[derive(Debug)]
 struct Shared {
     session: Session,
+    /// The peer has broken the protocol: the session must not be used any more.
+    failed: bool,
     /// Records to be sent, in the order in which they were made.
     outgoing: ByteQueue,
 }
@@ -147,18 +150,22 @@ impl TlsReader {
             return Ok(());
         }
         let mut shared = lock(&self.shared);
-        let Shared { session, outgoing } = &mut *shared;
+        let Shared { session, failed, outgoing } = &mut *shared;
         let left = &mut self.plaintext;
         while buffer.remaining() > 0 && !self.closed {
             let step = session.receive(&mut self.incoming, outgoing, &mut |bytes| {
                 let (now, later) = bytes.split_at(bytes.len().min(buffer.remaining()));
                 buffer.put_slice(now);
                 left.extend_from_slice(later);
-            })?;
+            });
             match step {
-                Step::Plaintext => {}
-                Step::Hungry => break,
-                Step::Closed => self.closed = true,
+                Ok(Step::Plaintext) => {}
+                Ok(Step::Hungry) => break,
+                Ok(Step::Closed) => self.closed = true,
+                Err(error) => {
+                    *failed = true;
+                    return Err(error.into());
+                }
             }
         }
         Ok(())
@@ -226,8 +233,11 @@ impl TlsWriter {
                 ready!(self.poll_write(context))?;
             } else if !std::mem::replace(&mut self.ended, true) {
                 let mut shared = lock(&self.shared);
-                let Shared { session, outgoing } = &mut *shared;
-                session.close(outgoing)?;
+                let Shared { session, failed, outgoing } = &mut *shared;
+                // The alert that says what is wrong is among what is outgoing, and the last record.
+                if !*failed {
+                    session.close(outgoing)?;
+                }
                 std::mem::swap(outgoing, &mut self.sending);
             } else {
                 return Poll::Ready(Ok(rustix::net::shutdown(&self.stream, Shutdown::Write)?));
@@ -237,9 +247,14 @@ impl TlsWriter {
 
     fn encrypt(&mut self, batch: &mut impl Buf) -> io::Result<()> {
         let mut shared = lock(&self.shared);
-        let Shared { session, outgoing } = &mut *shared;
+        let Shared { session, failed, outgoing } = &mut *shared;
         let mut left = BUSY;
         while left > 0 && batch.has_remaining() {
+            if *failed {
+                // What was to be said cannot be said any more; what TLS has to say goes out instead.
+                batch.advance(batch.remaining());
+                break;
+            }
             let chunk = batch.chunk();
             let chunk = chunk.get(..left.min(chunk.len())).unwrap_or(chunk);
             session.send(chunk, outgoing)?;

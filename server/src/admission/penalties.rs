@@ -49,6 +49,11 @@ impl Penalties {
         Self { limits, by_source: HashMap::new(), by_end: BTreeSet::new() }
     }
 
+    /// Changes what is added from now on.
+    pub(super) fn set_limits(&mut self, limits: PenaltyLimits) {
+        self.limits = limits;
+    }
+
     /// How long a source is refused from now on; `None` if it is not.
     pub(super) fn remaining(&self, source: Source, now: Instant) -> Option<Duration> {
         match self.current(source, now)? {

@@ -349,15 +349,15 @@ fn limits_of_zero_refuse() {
 fn refusals_and_evictions_are_reported() {
     let mut story = Story::new(1, 1);
     story.admitted(from(1));
-    assert_eq!(story.admission.report_due(), None);
+    let due = story.now + Duration::from_secs(10);
+    assert_eq!(story.admission.report(due), None);
     assert_eq!(story.arrive(from(1)), BUSY);
     story.pass(SECOND);
     story.evicts(from(2));
-    let due = story.admission.report_due().unwrap();
     assert_eq!(story.admission.report(due - MILLISECOND), None);
     let summary = Summary { refused: 1, sources: 1, evicted: 1, period: Duration::from_secs(10) };
     assert_eq!(story.admission.report(due), Some(summary));
-    assert_eq!(story.admission.report_due(), None);
+    assert_eq!(story.admission.report(due + Duration::from_secs(10)), None);
 }
 
 #[test]

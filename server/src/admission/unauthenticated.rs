@@ -49,6 +49,11 @@ impl Unauthenticated {
         }
     }
 
+    /// Changes the number of places; nobody loses one by that.
+    pub(super) fn set_places(&mut self, places: usize, places_per_source: usize) {
+        (self.places, self.places_per_source) = (places, places_per_source);
+    }
+
     /// Whether a newcomer of `source` gets a place, and which connection has to leave for it, if any.
     ///
     /// # Errors

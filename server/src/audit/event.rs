@@ -2,16 +2,14 @@
 
 use std::time::Duration;
 
-use common::job::{JobId, Outcome, Program, Spec};
+use common::job::{ByteString, JobId, Outcome, Program, Spec};
 use common::keys::Fingerprint;
 
 use super::line::{Budget, Line};
 use super::stamp::Stamp;
-use crate::authorize::Peer;
-
-/// The number of a connection in the life of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct ConnectionId(pub(crate) u64);
+use crate::admission::ConnectionId;
+use crate::authorize::{Peer, Principal, Remote};
+use crate::process::Usage;
 
 /// Something that an auditor asks for later. Texts may be of any length and content.
 #[derive(Debug)]
@@ -19,11 +17,11 @@ pub(crate) enum Event<'a> {
     /// The server itself.
     Server(ServerChange),
     /// A connection came or went.
-    Connection { connection: ConnectionId, peer: Peer, change: ConnectionChange },
+    Connection { connection: ConnectionId, peer: Remote, change: ConnectionChange },
     /// Somebody said who they are.
     Authentication(Authentication<'a>),
     /// A peer sent what no client of ours sends, so it is closed.
-    ProtocolViolation { connection: ConnectionId, peer: Peer, reason: &'a str },
+    ProtocolViolation { connection: ConnectionId, peer: Remote, reason: &'a str },
     /// A command is about to be started. Recorded before the process exists.
     JobStart(JobStart<'a>),
     /// A job is over.
@@ -54,7 +52,7 @@ pub(crate) enum ConnectionChange {
 
 /// Who a command runs for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Principal {
+pub(crate) enum Actor {
     /// The holder of this key.
     Key(Fingerprint),
     /// A process of this user on this machine.
@@ -74,13 +72,11 @@ pub(crate) enum Verdict<'a> {
 #[derive(Debug)]
 pub(crate) struct Authentication<'a> {
     pub(crate) connection: ConnectionId,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Remote,
     /// How: `public_key`, `peer_credentials`.
     pub(crate) method: &'static str,
     /// The key that was proven, if there is one.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// The comment of its line in `authorized_keys`, if it has one.
-    pub(crate) comment: Option<&'a str>,
     /// The user that was asked for; empty for the server's own.
     pub(crate) user: &'a str,
     pub(crate) verdict: Verdict<'a>,
@@ -91,8 +87,11 @@ pub(crate) struct Authentication<'a> {
 pub(crate) struct JobStart<'a> {
     pub(crate) connection: ConnectionId,
     pub(crate) job: &'a JobId,
-    pub(crate) principal: Principal,
+    pub(crate) principal: Actor,
+    /// What is run.
     pub(crate) spec: &'a Spec,
+    /// What the client asked for instead, if its key is for one command.
+    pub(crate) original: Option<&'a ByteString>,
 }
 
 /// See [`Event::JobEnd`].
@@ -112,20 +111,11 @@ pub(crate) struct JobEnd<'a> {
     pub(crate) usage: Option<Usage>,
 }
 
-/// What a job has taken from the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// Processor time, user and system.
-    pub(crate) cpu: Duration,
-    /// The most memory that was resident, in bytes.
-    pub(crate) peak_memory: u64,
-}
-
 /// See [`Event::Enrolment`].
 #[derive(Debug)]
 pub(crate) struct Enrolment<'a> {
     pub(crate) connection: ConnectionId,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Remote,
     pub(crate) fingerprint: Fingerprint,
     /// The invitation's id; never its token.
     pub(crate) invitation: &'a str,
@@ -194,7 +184,16 @@ impl ConnectionChange {
     }
 }
 
-impl Principal {
+impl From<&Principal> for Actor {
+    fn from(principal: &Principal) -> Self {
+        match principal.peer() {
+            Peer::Key { key, .. } => Self::Key(key.fingerprint()),
+            Peer::User { uid } => Self::Uid(*uid),
+        }
+    }
+}
+
+impl Actor {
     fn text(self) -> String {
         match self {
             Self::Key(fingerprint) => fingerprint.to_string(),
@@ -222,9 +221,6 @@ impl Authentication<'_> {
         if let Some(fingerprint) = self.fingerprint {
             line.word("fingerprint", fingerprint.to_string());
         }
-        if let Some(comment) = self.comment {
-            line.text("comment", comment.as_bytes(), Budget::TEXT);
-        }
         line.text("user", self.user.as_bytes(), Budget::TEXT);
         self.verdict.add_to(line);
     }
@@ -241,6 +237,9 @@ impl JobStart<'_> {
                 line.texts("argv", words.iter().map(|word| word.0.as_slice()), Budget::COMMAND);
             }
             Program::Shell(text) => line.text("shell", &text.0, Budget::COMMAND),
+        }
+        if let Some(original) = self.original.filter(|_| commands) {
+            line.text("original_command", &original.0, Budget::TEXT);
         }
         let names = self.spec.environment.iter().map(|variable| variable.name.0.as_slice());
         line.texts("variables", names, Budget::NAMES);
@@ -274,12 +273,12 @@ impl Enrolment<'_> {
     }
 }
 
-fn add_peer(line: &mut Line, connection: ConnectionId, peer: Peer) {
+fn add_peer(line: &mut Line, connection: ConnectionId, peer: Remote) {
     line.number("connection", connection.0);
     line.word("peer", peer.to_string());
     let transport = match peer {
-        Peer::Tcp(_) => "tcp",
-        Peer::Unix { .. } => "unix",
+        Remote::Tcp(_) => "tcp",
+        Remote::Unix { .. } => "unix",
     };
     line.word("transport", transport);
 }

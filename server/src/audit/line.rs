@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use serde_json::ser::Formatter;
 
 /// Most bytes of a line, its end included: what syslog daemons and log stores take in one piece.
+#[cfg(test)]
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
 /// What a field's text may take in JSON. The sum of what any one event has stays 2 KiB below [`MAX_BYTES`].

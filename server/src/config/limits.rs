@@ -1,5 +1,6 @@
 //! What strangers may use, and what it costs them to misbehave. Numbers only; the rules that keep them are elsewhere.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::config::value::{count, duration, list};
@@ -30,6 +31,13 @@ pub(crate) struct Limits {
     /// Sources that penalties never touch.
     #[serde(deserialize_with = "list::<EXEMPT_MAX, _, _>")]
     pub(crate) exempt: Vec<Network>,
+}
+
+impl Limits {
+    /// Whether penalties never touch this address.
+    pub(crate) fn is_exempt(&self, address: IpAddr) -> bool {
+        self.exempt.iter().any(|network| network.contains(address))
+    }
 }
 
 impl Default for Limits {

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use common::connection::{ConnectionError, PacketSender};
 use common::frame::{JobNumber, StreamId};
-use common::job::{Ended, JobId, Outcome, Spec, StartFailure};
+use common::job::{Ended, JobId, Outcome, Spec, StartFailure, StreamTotal};
 use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
@@ -14,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
+use crate::admission::ConnectionId;
+use crate::audit::{Event, JobEnd, JobStart};
+use crate::authorize::{Action, Principal, authorize, original_command};
 use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
 use crate::service::Service;
 
@@ -24,6 +28,8 @@ type Table = Arc<Mutex<HashMap<JobNumber, JobHandle>>>;
 #[derive(Debug)]
 pub(super) struct Jobs {
     service: Arc<Service>,
+    principal: Principal,
+    connection: ConnectionId,
     sender: PacketSender<ServerMessage>,
     table: Table,
     tasks: TaskTracker,
@@ -33,10 +39,17 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
-    pub(super) fn new(service: Arc<Service>, sender: PacketSender<ServerMessage>) -> Self {
+    pub(super) fn new(
+        service: Arc<Service>,
+        principal: Principal,
+        connection: ConnectionId,
+        sender: PacketSender<ServerMessage>,
+    ) -> Self {
         let budget = service.connection_budget();
         Self {
             service,
+            principal,
+            connection,
             sender,
             table: Table::default(),
             tasks: TaskTracker::new(),
@@ -54,8 +67,14 @@ impl Jobs {
         match packet {
             Packet::Message { job, message } => match message {
                 ClientMessage::Start { id, spec } => self.start(job, id, spec),
-                ClientMessage::Signal(signal) => self.command(job, JobCommand::Signal(signal)),
-                ClientMessage::Cancel => self.command(job, JobCommand::Cancel),
+                ClientMessage::Signal(signal) => {
+                    permit(&self.principal, Action::Signal)?;
+                    self.command(job, JobCommand::Signal(signal))
+                }
+                ClientMessage::Cancel => {
+                    permit(&self.principal, Action::Cancel)?;
+                    self.command(job, JobCommand::Cancel)
+                }
             },
             Packet::Data { job, offset, bytes, .. } => {
                 self.with(job, |handle| Ok(handle.stdin.receive(offset, bytes)?))
@@ -97,12 +116,12 @@ impl Jobs {
         self.tasks.wait().await;
     }
 
-    fn start(&mut self, number: JobNumber, id: JobId, spec: Spec) -> Result<(), ConnectionError> {
+    fn start(&mut self, number: JobNumber, id: JobId, mut spec: Spec) -> Result<(), ConnectionError> {
         if number.0 <= self.last_number {
             return Err(ConnectionError::Violation("a job number that was used before"));
         }
         self.last_number = number.0;
-        match self.admit(&id) {
+        match self.admit(&id, &mut spec) {
             Ok(registration) => {
                 self.spawn(number, id, spec, registration);
                 Ok(())
@@ -111,14 +130,24 @@ impl Jobs {
         }
     }
 
-    fn admit(&self, id: &JobId) -> Result<Registration, String> {
+    fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<Registration, String> {
+        authorize(&self.principal, Action::Start(spec)).map_err(|denial| denial.to_string())?;
         if self.service.stopping.is_cancelled() {
             return Err("it is stopping".to_owned());
         }
         if lock(&self.table).len() >= limits::JOBS_PER_CONNECTION {
             return Err(format!("this connection already runs {} jobs", limits::JOBS_PER_CONNECTION));
         }
-        self.service.registry.register(id).map_err(|refusal| refusal.to_string())
+        let registration = self.service.registry.register(id).map_err(|refusal| refusal.to_string())?;
+        let start = JobStart {
+            connection: self.connection,
+            job: id,
+            principal: (&self.principal).into(),
+            spec,
+            original: self.principal.options().command().and_then(|_| original_command(spec)),
+        };
+        let recorded = self.service.live().audit.admit(&Event::JobStart(start));
+        recorded.map(|()| registration).map_err(|refusal| refusal.to_string())
     }
 
     fn spawn(&self, number: JobNumber, id: JobId, spec: Spec, registration: Registration) {
@@ -129,7 +158,22 @@ impl Jobs {
         let (service, sender, table) =
             (Arc::clone(&self.service), self.sender.clone(), Arc::clone(&self.table));
         let task = async move {
-            job::run(context, spec, &service.account, &service.process_table, &sender).await;
+            let (id, started) = (context.id.clone(), Instant::now());
+            let report =
+                job::run(context, spec, &service.door.account, &service.process_table, &sender).await;
+            let bytes = |stream| {
+                let of_stream = |total: &&StreamTotal| total.stream == stream;
+                report.ended.totals.iter().find(of_stream).map_or(0, |total| total.bytes)
+            };
+            service.record(&Event::JobEnd(JobEnd {
+                job: &id,
+                outcome: &report.ended.outcome,
+                stdin: report.ended.stdin_consumed,
+                stdout: bytes(StreamId::Stdout),
+                stderr: bytes(StreamId::Stderr),
+                wall: started.elapsed(),
+                usage: report.usage,
+            }));
             lock(&table).remove(&number);
             drop(registration);
         };
@@ -168,6 +212,11 @@ impl Jobs {
         let handle = lock(&self.table).get(&number).cloned();
         handle.map_or(Ok(()), |handle| action(&handle))
     }
+}
+
+/// A client of ours does not ask for what its key may not do, other than to start a job.
+pub(super) fn permit(principal: &Principal, action: Action<'_>) -> Result<(), ConnectionError> {
+    authorize(principal, action).map_err(|_| ConnectionError::Violation("an action that this key may not do"))
 }
 
 impl JobHandle {

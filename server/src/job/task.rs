@@ -17,7 +17,16 @@ use super::input::Input;
 use super::output::Output;
 use super::rules::{Action, Cause, Event, Rules};
 use super::{JobCommand, JobContext};
-use crate::process::{self, Account, Process, ProcessTable, SpawnError, Spawned};
+use crate::process::{self, Account, Process, ProcessTable, SpawnError, Spawned, Usage};
+
+/// What became of a job.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// What the client is told.
+    pub(crate) ended: Ended,
+    /// What it has used; `None` if there was no process, or nobody could ask the system.
+    pub(crate) usage: Option<Usage>,
+}
 
 /// Runs a job from its start to its report. Returns when nothing of it is left to be watched.
 pub(crate) async fn run(
@@ -26,22 +35,26 @@ pub(crate) async fn run(
     account: &Account,
     table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
-) {
+) -> Report {
     let spawned = process::spawn(&spec, account);
     let rules = Rules::new(Instant::now(), spec.timeout(), spec.wait_output);
     // A request may be large, and the job may last.
     drop(spec);
-    let ended = match spawned {
+    let report = match spawned {
         Ok(spawned) => watch(&mut context, spawned, rules, table, sender).await,
-        Err(SpawnError::NotStarted(failure)) => without_output(Outcome::NotStarted(failure)),
-        Err(error @ SpawnError::Unwatchable(_)) => without_output(Outcome::Lost(error.to_string())),
+        Err(SpawnError::NotStarted(failure)) => Report::without_output(Outcome::NotStarted(failure)),
+        Err(error @ SpawnError::Unwatchable(_)) => Report::without_output(Outcome::Lost(error.to_string())),
     };
-    info!(job = %context.id, outcome = %ended.outcome, "job ended");
-    tell(&context, sender, ServerMessage::Ended(ended)).await;
+    info!(job = %context.id, outcome = %report.ended.outcome, "job ended");
+    tell(&context, sender, ServerMessage::Ended(report.ended.clone())).await;
+    report
 }
 
-fn without_output(outcome: Outcome) -> Ended {
-    Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false }
+impl Report {
+    fn without_output(outcome: Outcome) -> Self {
+        let ended = Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false };
+        Self { ended, usage: None }
+    }
 }
 
 async fn tell(context: &JobContext, sender: &PacketSender<ServerMessage>, message: ServerMessage) {
@@ -55,7 +68,7 @@ async fn watch(
     rules: Rules,
     table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
-) -> Ended {
+) -> Report {
     let Spawned { process, stdin, stdout, stderr } = spawned;
     let process_id = process.id();
     debug!(job = %context.id, process_id, "job started");
@@ -95,12 +108,11 @@ async fn watch(
         supervisor.run(rules, pin!(outputs), pin!(feeding)).await
     };
     let stdin_consumed = input.consumed();
-    if let Err(error) = process.reap() {
-        warn!(job = %context.id, %error, "cannot reap");
-    }
+    let usage = process.reap().inspect_err(|error| warn!(job = %context.id, %error, "cannot reap")).ok();
     let totals = [(StreamId::Stdout, &context.stdout), (StreamId::Stderr, &context.stderr)]
         .map(|(stream, outbound)| StreamTotal { stream, bytes: outbound.sent() });
-    Ended { outcome, totals: totals.to_vec(), stdin_consumed, output_left_open }
+    let ended = Ended { outcome, totals: totals.to_vec(), stdin_consumed, output_left_open };
+    Report { ended, usage }
 }
 
 /// Everything that is waited for while a process runs.

@@ -3,7 +3,7 @@
 //! `posix_spawn` with a directory, a session and closed descriptors in one: `std::process::Command` falls back to
 //! `fork` for any of these, which costs 27 ms for a server of 500 MB, and nix's wrapper has neither the directory
 //! nor the closing. `kill` for real-time signals, which rustix and nix do not name. `signal`, to set
-//! a default action. `AsyncFd::register`, which tokio leaves to its callers to use soundly.
+//! a default action. `wait4`, for what a process has used. `AsyncFd::register`, which tokio leaves to its callers to use soundly.
 
 #![allow(unsafe_code, reason = "see above; every block states why it is sound")]
 
@@ -13,10 +13,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::job::Signal;
 use rustix::process::Pid;
 use tokio::io::unix::AsyncFd;
+
+use super::Usage;
 
 /// What a new process is made of.
 pub(super) struct Image<'a> {
@@ -142,6 +145,31 @@ impl Drop for Attributes {
         // SAFETY: initialised in `new`, destroyed once.
         unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
     }
+}
+
+/// Takes leave of a process that has exited (wait4(2)), the only call that tells what it has used.
+pub(super) fn reap(id: Pid) -> io::Result<Usage> {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let id = id.as_raw_nonzero().get();
+    // SAFETY: the kernel writes into a structure of its own layout, of which zeros are a valid value as well.
+    let (reaped, usage) = unsafe {
+        let reaped = libc::wait4(id, ptr::null_mut(), libc::WNOHANG, usage.as_mut_ptr());
+        (reaped, usage.assume_init())
+    };
+    match reaped {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Err(io::Error::from(io::ErrorKind::WouldBlock)),
+        _ => Ok(Usage {
+            cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+            // In KiB (getrusage(2)).
+            peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or_default().saturating_mul(1024),
+        }),
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or_default())
 }
 
 /// The strings as a C array; valid as long as they are.

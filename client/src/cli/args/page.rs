@@ -14,6 +14,10 @@ pub(crate) enum Page {
     Ping,
     /// The REPL.
     Repl,
+    /// `key`.
+    Key,
+    /// `join`.
+    Join,
 }
 
 impl Page {
@@ -23,6 +27,8 @@ impl Page {
             "run" => Some(Self::Run),
             "ping" => Some(Self::Ping),
             "repl" => Some(Self::Repl),
+            "key" => Some(Self::Key),
+            "join" => Some(Self::Join),
             "help" => Some(Self::Client),
             _ => None,
         }
@@ -35,6 +41,8 @@ impl Page {
             Self::Run => include_str!("help/run.txt"),
             Self::Ping => include_str!("help/ping.txt"),
             Self::Repl => include_str!("help/repl.txt"),
+            Self::Key => include_str!("help/key.txt"),
+            Self::Join => include_str!("help/join.txt"),
         }
     }
 
@@ -45,6 +53,8 @@ impl Page {
             Self::Run => "client run --help",
             Self::Ping => "client ping --help",
             Self::Repl => "client repl --help",
+            Self::Key => "client key --help",
+            Self::Join => "client join --help",
         }
     }
 

@@ -134,9 +134,9 @@ fn a_bad_value_says_what_would_be_a_good_one() {
 
 #[test]
 fn the_server_can_be_named_before_and_after_the_verb() {
-    assert_eq!(parse(&["-H", "db1", "run", "ls"]).unwrap().host.as_deref(), Some("db1"));
-    assert_eq!(parse(&["run", "-H", "db1", "ls"]).unwrap().host.as_deref(), Some("db1"));
-    assert!(parse(&["--embedded", "ping"]).unwrap().embedded);
+    assert_eq!(parse(&["-H", "db1", "run", "ls"]).unwrap().server.host.as_deref(), Some("db1"));
+    assert_eq!(parse(&["run", "-H", "db1", "ls"]).unwrap().server.host.as_deref(), Some("db1"));
+    assert!(parse(&["--embedded", "ping"]).unwrap().server.embedded);
     assert!(complaint(&["--embedded", "ping", "-H", "db1"]).contains("exclude each other"));
     assert!(complaint(&["run", "--stdin", "f", "-n", "ls"]).contains("exclude each other"));
 }
@@ -215,7 +215,7 @@ const PARSER: &str = include_str!("../args.rs");
 
 #[test]
 fn every_option_that_exists_is_in_the_help() {
-    let pages = [Page::Client, Page::Run, Page::Ping, Page::Repl];
+    let pages = [Page::Client, Page::Run, Page::Ping, Page::Repl, Page::Key, Page::Join];
     let listed: Vec<_> = pages.into_iter().flat_map(Page::options).collect();
     let arms = PARSER.split('"').filter(|text| text.starts_with('-') && text.len() > 1);
     let options: Vec<_> = arms.filter(|text| !text.contains(' ')).collect();

@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 
+use common::invitation::InvitationError;
 use common::suggestion::nearest;
 use thiserror::Error;
 
 use super::page::Page;
 
 /// The verbs that people type.
-const VERBS: [&str; 4] = ["run", "ping", "repl", "help"];
+const VERBS: [&str; 6] = ["run", "ping", "repl", "key", "join", "help"];
 
 /// Why a command line cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -67,6 +68,12 @@ pub(crate) enum UsageError {
     /// `run` without anything to run.
     #[error("nothing to run; write it behind the options: client run \"ls | wc\", client run -- ls -l")]
     NoCommand,
+    /// `join` without an invitation.
+    #[error("no invitation; write the line that `server invite` has printed: client join telex://…")]
+    NoInvitation,
+    /// A word that is no invitation. It is not repeated: most of it may be a secret.
+    #[error("{0}; copy the whole line that `server invite` has printed")]
+    Invitation(InvitationError),
     /// Anything else, in the words of the parser.
     #[error("{message}; see `{}`", page.command())]
     Other {

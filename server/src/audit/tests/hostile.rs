@@ -7,13 +7,15 @@ use common::keys::Fingerprint;
 use serde_json::json;
 
 use super::*;
+use crate::admission::ConnectionId;
 use crate::audit::line::MAX_BYTES;
-use crate::authorize::Peer;
+use crate::authorize::Remote;
+use crate::process::Usage;
 
 const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
 
-fn peer() -> Peer {
-    Peer::Tcp("[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap())
+fn peer() -> Remote {
+    Remote::Tcp("[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap())
 }
 
 fn job() -> JobId {
@@ -49,15 +51,14 @@ fn authentication<'a>(text: &'a str) -> Event<'a> {
         peer: peer(),
         method: "peer_credentials",
         fingerprint: Some(fingerprint()),
-        comment: Some(text),
         user: text,
         verdict: Verdict::Refused(text),
     })
 }
 
 fn start<'a>(job: &'a JobId, spec: &'a Spec) -> Event<'a> {
-    let principal = Principal::Key(fingerprint());
-    Event::JobStart(JobStart { connection: CONNECTION, job, principal, spec })
+    let principal = Actor::Key(fingerprint());
+    Event::JobStart(JobStart { connection: CONNECTION, job, principal, spec, original: None })
 }
 
 fn end<'a>(job: &'a JobId, outcome: &'a Outcome) -> Event<'a> {
@@ -133,11 +134,11 @@ fn commands_of_any_bytes_are_one_line_that_tells_them() {
 }
 
 #[test]
-fn users_and_comments_of_any_text_are_one_line_that_tells_them() {
+fn users_of_any_text_are_one_line_that_tells_them() {
     for text in texts().into_iter().filter_map(|text| String::from_utf8(text).ok()) {
         let record = recorded(&authentication(&text));
         assert_eq!((&record["event"], &record["result"]), (&json!("authentication"), &json!("refused")));
-        for field in ["user", "comment", "reason"] {
+        for field in ["user", "reason"] {
             assert_tells(&record, field, text.as_bytes());
         }
         for (event, field) in [
@@ -194,7 +195,7 @@ fn a_record_says_all_that_was_promised() {
 
     let opened = Event::Connection {
         connection: ConnectionId(7),
-        peer: Peer::Unix { uid: 1000 },
+        peer: Remote::Unix { uid: 1000 },
         change: ConnectionChange::Opened,
     };
     let record = recorded(&opened);

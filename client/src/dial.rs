@@ -1,0 +1,105 @@
+//! From an address to a secured connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::endpoint::Endpoint;
+use common::keys::known_hosts::HostName;
+use common::tls::{Alert, ClientTls, TlsError, TlsStream};
+use common::transport::{Transport, prepare_tcp};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{self, Instant};
+
+use crate::access::{Access, HostTrust};
+use crate::error::Error;
+
+/// How long a connection may take to come about, all its addresses and a busy server's patience together.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the handshake may take: as long as a server gives it, in which somebody may have to touch a key.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Pause before a busy server is tried again, and how far it grows.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Connects to a Unix socket.
+pub(crate) async fn unix(endpoint: &Endpoint, path: &std::path::Path) -> Result<Transport, Error> {
+    let connecting = time::timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await;
+    let connected = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    Ok(Transport::Unix(connected.map_err(|source| connect_error(endpoint, source))?))
+}
+
+/// Connects to a server over TCP, and has both sides prove who they are. Nothing but that is sent.
+pub(crate) async fn tcp(host: &str, port: u16, access: &Access) -> Result<Transport, Error> {
+    let endpoint = Endpoint::Tcp { host: host.to_owned(), port };
+    let trust = Arc::new(access.host(HostName::new(host, port)?)?);
+    let deadline = Instant::now() + CONNECT_TIMEOUT;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let connecting = time::timeout_at(deadline, connect(host, port));
+        let stream = connecting
+            .await
+            .unwrap_or_else(|_| Err(connect_error(&endpoint, io::ErrorKind::TimedOut.into())))?;
+        let secured = secure(stream, access, &trust).await;
+        match secured {
+            Ok(stream) => {
+                if let Some(host) = trust.is_new(&stream.peer()) {
+                    access.remember(host, &stream.peer())?;
+                }
+                return Ok(Transport::Tls(Box::new(stream)));
+            }
+            // It has not heard anything, so nothing can happen twice.
+            Err(TlsError::Refused(Alert::Busy)) if Instant::now() + pause < deadline => {
+                time::sleep(jittered(pause)?).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) => return Err(handshake_error(endpoint, error, &trust)),
+        }
+    }
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
+    let addresses = tokio::net::lookup_host((host, port))
+        .await
+        .map_err(|source| Error::Resolve { host: host.to_owned(), source: Arc::new(source) })?;
+    let failed = |source| connect_error(&Endpoint::Tcp { host: host.to_owned(), port }, source);
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                prepare_tcp(&stream).map_err(failed)?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(failed(last))
+}
+
+async fn secure(stream: TcpStream, access: &Access, trust: &Arc<HostTrust>) -> Result<TlsStream, TlsError> {
+    let accepts = Arc::clone(trust);
+    let settings = ClientTls::new(access.identity(), move |key| accepts.accepts(key))?;
+    time::timeout(HANDSHAKE_TIMEOUT, common::tls::connect(stream, &settings))
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+}
+
+fn handshake_error(endpoint: Endpoint, error: TlsError, trust: &HostTrust) -> Error {
+    match error {
+        TlsError::Untrusted(key) => trust.refusal(key),
+        TlsError::NotTls { said } => Error::NotTelex { endpoint, said },
+        error => Error::Handshake { endpoint, error: Arc::new(error) },
+    }
+}
+
+fn connect_error(endpoint: &Endpoint, source: io::Error) -> Error {
+    Error::Connect { endpoint: endpoint.clone(), source: Arc::new(source) }
+}
+
+/// Between half of `pause` and the whole: those who were sent away together do not come back together.
+fn jittered(pause: Duration) -> Result<Duration, Error> {
+    let share = f64::from(getrandom::u32()?) / f64::from(u32::MAX);
+    Ok(pause.mul_f64((1.0 + share) / 2.0))
+}

@@ -1,0 +1,92 @@
+//! `server key`, `keys`, `authorize`, `revoke`: who this server is, and who may come in.
+
+use common::keys::authorized_keys::{self, AuthorizedKeys, Entry};
+use common::keys::{Fingerprint, PublicKey, append_line, rewrite};
+
+use super::{Here, print};
+use crate::error::StartError;
+
+/// Mode of a file of keys that is made for the first one.
+const KEYS_MODE: u32 = 0o600;
+
+/// Prints the host key, as a line for `known_hosts` would have it, and its fingerprint.
+pub(super) fn show_host_key(here: &Here) -> Result<(), StartError> {
+    let key = here.host_key()?;
+    print(&key.to_string())?;
+    Ok(print(&key.fingerprint().to_string())?)
+}
+
+/// Lists the keys that may connect, and the lines that let nobody in.
+pub(super) fn list(here: &Here) -> Result<(), StartError> {
+    let keys = here.keys();
+    let (authorized, revoked) = (keys.authorized()?, keys.revoked()?);
+    for entry in &authorized.entries {
+        let state = if revoked.contains(&entry.key) { "revoked " } else { "" };
+        print(&format!("{} {state}{}", entry.key.fingerprint(), described(entry)))?;
+    }
+    for problem in &authorized.problems {
+        print(&format!("{}:{problem}", keys.authorized.display()))?;
+    }
+    Ok(())
+}
+
+fn described(entry: &Entry) -> String {
+    let comment = if entry.comment.is_empty() { "(no comment)" } else { &entry.comment };
+    let options = entry.options.to_string();
+    if options.is_empty() { comment.to_owned() } else { format!("{comment} [{options}]") }
+}
+
+/// Lets the key of `line` in; with its options, if it has some.
+pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
+    let keys = here.keys();
+    let entry = one_entry(line)?;
+    if keys.revoked()?.contains(&entry.key) {
+        return Err(StartError::Revoked { key: entry.key.fingerprint(), path: keys.revoked });
+    }
+    if keys.authorized()?.entries.iter().any(|known| known.key == entry.key) {
+        return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized });
+    }
+    let line = authorized_keys::line(&entry.options, &entry.key, &entry.comment);
+    append_line(&keys.authorized, &line, KEYS_MODE)?;
+    Ok(print(&format!("{} may connect now", entry.key.fingerprint()))?)
+}
+
+fn one_entry(line: &str) -> Result<Entry, StartError> {
+    let AuthorizedKeys { mut entries, problems } = AuthorizedKeys::parse(line.as_bytes());
+    match (entries.pop(), problems.into_iter().next()) {
+        (Some(entry), None) if entries.is_empty() => Ok(entry),
+        (_, Some(problem)) => Err(StartError::NoKeyLine(problem.error.to_string())),
+        _ => Err(StartError::NoKeyLine("one key is wanted".to_owned())),
+    }
+}
+
+/// Lets the key with this fingerprint in no more: it is taken out of `authorized_keys`, and written into `revoked_keys`.
+pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
+    let keys = here.keys();
+    let fingerprint = match key.parse::<Fingerprint>() {
+        Ok(fingerprint) => fingerprint,
+        Err(error) => {
+            key.parse::<PublicKey>().map_err(|_| StartError::NoKeyLine(error.to_string()))?.fingerprint()
+        }
+    };
+    let authorized = keys.authorized()?;
+    let listed: Vec<_> =
+        authorized.entries.iter().filter(|entry| entry.key.fingerprint() == fingerprint).collect();
+    let comment = listed.first().map(|entry| entry.comment.clone()).unwrap_or_default();
+    // First the file that refuses, so that there is no moment in which neither speaks of it.
+    append_line(&keys.revoked, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE)?;
+    let lines: Vec<usize> = listed.iter().map(|entry| entry.line).collect();
+    if !lines.is_empty() {
+        rewrite(&keys.authorized, |text| without_lines(text, &lines))?;
+    }
+    let count = lines.len();
+    Ok(print(&format!(
+        "{fingerprint} may not connect any more; lines taken out of authorized_keys: {count}"
+    ))?)
+}
+
+/// `text` without the lines of these numbers, counted from 1.
+fn without_lines(text: &[u8], numbers: &[usize]) -> Vec<u8> {
+    let kept = text.split_inclusive(|byte| *byte == b'\n').enumerate();
+    kept.filter(|(index, _)| !numbers.contains(&(index + 1))).flat_map(|(_, line)| line.to_vec()).collect()
+}

@@ -1,0 +1,59 @@
+//! What went wrong, as the sentence that the operator reads: what failed, why, and what to do next; and the exit code.
+
+use std::path::Path;
+
+use common::config::ConfigError;
+use common::escape::escape;
+
+use crate::error::StartError;
+use crate::host_key::HostKeyError;
+
+/// Exit codes, as in sysexits(3).
+const EX_UNAVAILABLE: u8 = 69;
+const EX_SOFTWARE: u8 = 70;
+const EX_CONFIG: u8 = 78;
+
+/// The exit code of a program that ended so, and on stderr the reason if there is one.
+pub(super) fn exit_code(result: Result<(), StartError>) -> u8 {
+    let Err(error) = result else { return 0 };
+    let advice = advice(&error).map(|advice| format!("; {advice}")).unwrap_or_default();
+    eprintln!("{}", escape(&format!("{}: {error}{advice}", program_name())));
+    code(&error)
+}
+
+fn code(error: &StartError) -> u8 {
+    match error {
+        StartError::InUse { .. } | StartError::Listen { .. } => EX_UNAVAILABLE,
+        StartError::Io(_) => EX_SOFTWARE,
+        _ => EX_CONFIG,
+    }
+}
+
+/// What to do next.
+fn advice(error: &StartError) -> Option<String> {
+    match error {
+        StartError::NoKeys { .. } => Some(
+            "let somebody in first, with `server authorize 'ssh-ed25519 …'` or `server invite`".to_owned(),
+        ),
+        StartError::NotPrivate { .. } => {
+            Some("give the socket a directory of its own, with mode 0700".to_owned())
+        }
+        StartError::NoSocketPlace => Some("set one of them, or pass --listen".to_owned()),
+        StartError::InUse { .. } => Some("stop the server that has it, or pass --listen".to_owned()),
+        StartError::Listen { .. } => Some("pass another address with --listen".to_owned()),
+        StartError::NoConnection(_) => Some("--inetd is for a parent that passes a socket".to_owned()),
+        StartError::Keys(error)
+        | StartError::HostKey(HostKeyError::File(error))
+        | StartError::Config(ConfigError::File(error)) => error.advice(),
+        StartError::HostKey(HostKeyError::Key(path, _)) => {
+            Some(format!("move {} away, and the next start makes a new key", path.display()))
+        }
+        _ => None,
+    }
+}
+
+/// The name that people called this program by.
+pub(super) fn program_name() -> String {
+    let name = std::env::args_os().next().unwrap_or_default();
+    Path::new(&name).file_name().map_or_else(|| "server".into(), |name| name.to_string_lossy().into_owned())
+}

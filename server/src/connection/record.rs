@@ -1,0 +1,46 @@
+//! What the audit trail gets to know of a connection.
+
+use common::greeting::{Hello, Method};
+
+use crate::admission::ConnectionId;
+use crate::audit::{Authentication, ConnectionChange, Enrolment, Event, Verdict};
+use crate::authorize::Peer;
+use crate::login::LoginRefusal;
+use crate::service::Service;
+
+/// How a login ended, and what became of the invitation if there was one.
+pub(super) fn login(
+    service: &Service,
+    connection: ConnectionId,
+    peer: &Peer,
+    hello: &Hello,
+    result: Result<(), &LoginRefusal>,
+) {
+    let reason = result.err().map(ToString::to_string);
+    let verdict = reason.as_deref().map_or(Verdict::Accepted, Verdict::Refused);
+    let fingerprint = peer.key().map(|key| key.fingerprint());
+    if let (Method::Invitation(token), Some(fingerprint)) = (&hello.method, fingerprint) {
+        let invitation = token.id().to_string();
+        let enrolment =
+            Enrolment { connection, peer: peer.remote(), fingerprint, invitation: &invitation, verdict };
+        service.record(&Event::Enrolment(enrolment));
+    }
+    service.record(&Event::Authentication(Authentication {
+        connection,
+        peer: peer.remote(),
+        method: if fingerprint.is_some() { "public_key" } else { "peer_credentials" },
+        fingerprint,
+        user: &hello.user,
+        verdict,
+    }));
+}
+
+/// That a client was let in, or that one who was is gone.
+pub(super) fn change(service: &Service, connection: ConnectionId, peer: &Peer, change: ConnectionChange) {
+    service.record(&Event::Connection { connection, peer: peer.remote(), change });
+}
+
+/// That a peer has sent what no client of ours sends.
+pub(super) fn violation(service: &Service, connection: ConnectionId, peer: &Peer, reason: &str) {
+    service.record(&Event::ProtocolViolation { connection, peer: peer.remote(), reason });
+}

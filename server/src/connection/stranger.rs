@@ -1,0 +1,123 @@
+//! A peer that has proven who it is, and has not been let in. It can say HELLO, once; no other frame is decoded, and what
+//! is behind HELLO in the buffer stays there unread.
+
+use std::time::SystemTime;
+
+use common::connection::{ConnectionError, packet_queue};
+use common::frame::Kind;
+use common::greeting::{Hello, VERSION, Welcome};
+use common::packet::Packet;
+use common::transport::Transport;
+use tokio::time::{self, Instant};
+use tracing::{info, warn};
+
+use super::record;
+use super::session::Session;
+use super::{Reader, SOFTWARE, Sender, Writer, finish_writing, send_close};
+use crate::admission::Ending;
+use crate::authorize::{Peer, Principal};
+use crate::gate::Visitor;
+use crate::service::Service;
+
+/// A connection before its login.
+#[derive(Debug)]
+pub(super) struct Stranger {
+    peer: Peer,
+    visitor: Visitor,
+    deadline: Instant,
+    reader: Reader,
+    sender: Sender,
+    writer: Writer,
+}
+
+impl Stranger {
+    pub(super) fn new(transport: Transport, peer: Peer, visitor: Visitor, deadline: Instant) -> Self {
+        let stall = transport.write_stall();
+        let (read, write) = transport.split();
+        let (sender, queue) = packet_queue();
+        let writer = tokio::spawn(queue.run(write, stall));
+        Self { peer, visitor, deadline, reader: Reader::new(read), sender, writer }
+    }
+
+    /// Hears HELLO, and lets its sender in or not.
+    pub(super) async fn log_in(mut self, service: &Service) -> Option<Session> {
+        let evicted = self.visitor.evicted.clone();
+        let hello = tokio::select! {
+            hello = time::timeout_at(self.deadline, hear_hello(&mut self.reader)) => hello,
+            // Whoever makes room must not keep it until it has read why.
+            () = evicted.cancelled() => return self.leave().await,
+            // A silent peer must not keep a server from stopping.
+            () = service.stopping.cancelled() => return self.leave().await,
+        };
+        match hello.unwrap_or(Err(ConnectionError::GreetingTimeout)) {
+            Ok(Some(hello)) => self.judge(service, &hello).await,
+            Ok(None) => {
+                self.visitor.ends(Ending::NoAuthentication);
+                self.leave().await
+            }
+            Err(error) => {
+                self.visitor.ends(ending(&error));
+                if error.is_violation() {
+                    record::violation(service, self.visitor.id(), &self.peer, &error.to_string());
+                }
+                send_close(&error, &self.sender);
+                self.leave().await
+            }
+        }
+    }
+
+    async fn judge(mut self, service: &Service, hello: &Hello) -> Option<Session> {
+        let result = service.door.let_in(self.peer, hello, SystemTime::now());
+        record::login(service, self.visitor.id(), &self.peer, hello, result.as_ref().map(drop));
+        match result {
+            Ok(principal) => self.welcome(principal).await,
+            Err(refusal) => {
+                let failed = refusal.is_failed_authentication();
+                self.visitor.ends(if failed {
+                    Ending::AuthenticationFailed
+                } else {
+                    Ending::NoAuthentication
+                });
+                warn!(reason = %refusal, "refused");
+                // A client that is gone already does without the reason.
+                self.sender.send_control(Packet::Close(refusal.close())).await.ok();
+                self.leave().await
+            }
+        }
+    }
+
+    async fn welcome(mut self, principal: Principal) -> Option<Session> {
+        let welcome = Packet::Welcome(Welcome { version: VERSION, software: SOFTWARE.to_owned() });
+        if !self.visitor.authenticated() || self.sender.send_control(welcome).await.is_err() {
+            return self.leave().await;
+        }
+        info!("connected");
+        Some(Session::new(principal, self.visitor, self.reader, self.sender, self.writer))
+    }
+
+    /// Says what is still to be said.
+    async fn leave(self) -> Option<Session> {
+        let Self { visitor, reader, sender, writer, .. } = self;
+        drop(sender);
+        finish_writing(writer).await;
+        drop((visitor, reader));
+        None
+    }
+}
+
+/// HELLO; `None` if the peer ended instead.
+async fn hear_hello(reader: &mut Reader) -> Result<Option<Hello>, ConnectionError> {
+    match reader.next_of(&[Kind::Hello]).await? {
+        None => Ok(None),
+        Some(Packet::Hello(hello)) => Ok(Some(hello)),
+        Some(_) => Err(ConnectionError::Violation("the first frame was no greeting")),
+    }
+}
+
+fn ending(error: &ConnectionError) -> Ending {
+    match error {
+        ConnectionError::GreetingTimeout => Ending::DeadlinePassed,
+        error if error.is_violation() => Ending::Violation,
+        _ => Ending::NoAuthentication,
+    }
+}

@@ -1,0 +1,104 @@
+//! The rules of admission, applied: connections that were accepted enter here, and say how they ended.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::admission::{Admission, Arrival, ConnectionId, Ending, Limits, Origin, Refusal};
+
+/// Where connections enter.
+#[derive(Debug)]
+pub(crate) struct Gate(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    admission: Admission,
+    /// Who has not authenticated yet, and can be told to go.
+    waiting: HashMap<ConnectionId, CancellationToken>,
+}
+
+/// A connection that has entered. Dropped without a word it counts as ended by our own doing.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    gate: Arc<Gate>,
+    id: ConnectionId,
+    /// Cancelled when it has to make room for somebody else.
+    pub(crate) evicted: CancellationToken,
+    ending: Ending,
+}
+
+impl Gate {
+    /// A gate that nobody has come to.
+    pub(crate) fn new(limits: Limits) -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State { admission: Admission::new(limits), waiting: HashMap::new() })))
+    }
+
+    /// Lets somebody in who has come over the network (`exempt`: from an address that is never penalised), or over a
+    /// Unix socket.
+    ///
+    /// # Errors
+    /// The [`Refusal`], if there is no place.
+    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>, exempt: bool) -> Result<Visitor, Refusal> {
+        let origin = address.map_or(Origin::Local, |address| Origin::network(address, exempt));
+        let mut state = self.lock();
+        match state.admission.arrive(origin, Instant::now()) {
+            Arrival::Refused(refusal) => Err(refusal),
+            Arrival::Admitted { id, evicted } => {
+                if let Some(token) = evicted.and_then(|evicted| state.waiting.remove(&evicted)) {
+                    token.cancel();
+                }
+                let evicted = CancellationToken::new();
+                state.waiting.insert(id, evicted.clone());
+                Ok(Visitor { gate: Arc::clone(self), id, evicted, ending: Ending::OurFault })
+            }
+        }
+    }
+
+    /// Says in the log how many were turned away, if there is something to say.
+    pub(crate) fn report(&self) {
+        if let Some(summary) = self.lock().admission.report(Instant::now()) {
+            warn!(%summary, "turned connections away");
+        }
+    }
+
+    /// Changes the limits for those who come from now on.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.lock().admission.set_limits(limits);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visitor {
+    /// It has authenticated; whether it is still here to do so.
+    pub(crate) fn authenticated(&mut self) -> bool {
+        self.ending = Ending::Authenticated;
+        let mut state = self.gate.lock();
+        state.waiting.remove(&self.id);
+        state.admission.authenticated(self.id)
+    }
+
+    /// Its number in the life of this server.
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// How it ends, when it does.
+    pub(crate) fn ends(&mut self, ending: Ending) {
+        self.ending = ending;
+    }
+}
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let mut state = self.gate.lock();
+        state.waiting.remove(&self.id);
+        state.admission.ended(self.id, self.ending, Instant::now());
+    }
+}

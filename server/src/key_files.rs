@@ -1,0 +1,111 @@
+//! Reads the files that say whose keys are good, each time it is asked: what they say now is what holds.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use common::keys::authorized_keys::{AuthorizedKeys, FindRefusal, Options};
+use common::keys::revoked_keys::RevokedKeys;
+use common::keys::{FileError, Problem, PublicKey, Trust, read_trusted};
+use thiserror::Error;
+
+/// Bytes of either file that are read.
+const FILE_BYTES: usize = 1024 * 1024;
+
+/// Where the files are, and who may have written them.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyFiles {
+    pub(crate) authorized: PathBuf,
+    pub(crate) revoked: PathBuf,
+    pub(crate) trust: Trust,
+}
+
+impl KeyFiles {
+    /// What `key` may do when it comes from `source` (`None`: not over IP) at the time `now`.
+    ///
+    /// # Errors
+    /// Why it may do nothing; also if a file cannot be trusted or read.
+    pub(crate) fn options(
+        &self,
+        key: &PublicKey,
+        source: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Options, KeyRefusal> {
+        // Both are read for every key, so that the time it takes does not tell a known one from an unknown one.
+        let revoked = self.revoked();
+        let authorized = self.authorized();
+        if revoked?.contains(key) {
+            return Err(KeyRefusal::Revoked);
+        }
+        Ok(authorized?.find(key, source, now)?.options.clone())
+    }
+
+    /// Every authorised key, and the lines that are none.
+    ///
+    /// # Errors
+    /// [`FileError`]; a file that does not exist authorises nobody.
+    pub(crate) fn authorized(&self) -> Result<AuthorizedKeys, FileError> {
+        let text = read_trusted(&self.authorized, &self.trust, FILE_BYTES)?;
+        Ok(AuthorizedKeys::parse(&text.unwrap_or_default()))
+    }
+
+    /// The revoked keys.
+    ///
+    /// # Errors
+    /// [`KeyRefusal`] if the file cannot be trusted, read or understood: then no key is good.
+    pub(crate) fn revoked(&self) -> Result<RevokedKeys, KeyRefusal> {
+        let text = read_trusted(&self.revoked, &self.trust, FILE_BYTES)?;
+        RevokedKeys::parse(&text.unwrap_or_default())
+            .map_err(|problem| KeyRefusal::UnreadableRevocations { path: self.revoked.clone(), problem })
+    }
+
+    /// What changes when either file does.
+    pub(crate) fn version(&self) -> [Option<FileVersion>; 2] {
+        [&self.authorized, &self.revoked].map(|path| FileVersion::of(path))
+    }
+}
+
+/// Which state of which file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileVersion {
+    inode: (u64, u64),
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl FileVersion {
+    fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(path).ok()?;
+        Some(Self {
+            inode: (found.dev(), found.ino()),
+            size: found.size(),
+            modified: (found.mtime(), found.mtime_nsec()),
+            changed: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}
+
+/// Why a key is not good. For the server's log alone: a client learns only that it is not.
+#[derive(Debug, Error)]
+pub enum KeyRefusal {
+    /// No line lets it in.
+    #[error(transparent)]
+    NotFound(#[from] FindRefusal),
+    /// It is listed in `revoked_keys`.
+    #[error("the key is revoked")]
+    Revoked,
+    /// A file is not as it has to be.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A line of `revoked_keys` cannot be understood, so it may mean any key.
+    #[error("{}:{problem}; nobody is let in", path.display())]
+    UnreadableRevocations {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        problem: Problem,
+    },
+}

@@ -1,0 +1,161 @@
+//! From a peer and its greeting to somebody who may do things, or to nobody.
+//!
+//! The client learns no more than whether it is in: an unknown key, a revoked one, one from a wrong address and a file that
+//! cannot be read have the same answer. The reason is for the audit.
+
+use std::time::SystemTime;
+
+use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
+use common::invitation::Token;
+use common::keys::authorized_keys::{self, Options};
+use common::keys::{FileError, PublicKey, WriteError, append_line};
+use thiserror::Error;
+
+use crate::authorize::{Peer, Principal};
+use crate::invitations::{Invitations, InvitationsError};
+use crate::key_files::{KeyFiles, KeyRefusal};
+use crate::process::Account;
+
+/// Mode of a file of keys that is made for the first one.
+const KEYS_MODE: u32 = 0o600;
+
+/// What decides who is let in.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) account: Account,
+    pub(crate) keys: KeyFiles,
+    pub(crate) invitations: Invitations,
+}
+
+impl Door {
+    /// Lets `peer`, greeting so, in at the time `now`, or does not.
+    ///
+    /// # Errors
+    /// [`LoginRefusal`].
+    pub(crate) fn let_in(
+        &self,
+        peer: Peer,
+        hello: &Hello,
+        now: SystemTime,
+    ) -> Result<Principal, LoginRefusal> {
+        if hello.common_version().is_none() {
+            return Err(LoginRefusal::Version { lowest: hello.lowest, highest: hello.highest });
+        }
+        let options = match (peer, &hello.method) {
+            (Peer::Key { address, key }, Method::Transport) => {
+                self.keys.options(&key, Some(address.ip()), now)?
+            }
+            (Peer::Key { address, key }, Method::Invitation(token)) => {
+                self.enrol(&key, token, now)?;
+                self.keys.options(&key, Some(address.ip()), now)?
+            }
+            (Peer::User { uid }, Method::Transport) if uid == self.account.uid => Options::default(),
+            (Peer::User { uid }, Method::Transport) => return Err(LoginRefusal::WrongUser { uid }),
+            (Peer::User { .. }, Method::Invitation(_)) => return Err(LoginRefusal::NothingToEnrol),
+            (_, Method::Unknown(number)) => return Err(LoginRefusal::Method { number: *number }),
+        };
+        if !hello.user.is_empty() && hello.user != self.account.name {
+            let (own, asked) = (self.account.name.clone(), hello.user.clone());
+            return Err(LoginRefusal::OtherAccount { own, asked });
+        }
+        Ok(Principal::let_in(peer, options))
+    }
+
+    /// Whether there is anybody who could come in at the time `now`: a listed key, or somebody invited.
+    ///
+    /// # Errors
+    /// [`FileError`] if the file of keys cannot be used.
+    pub(crate) fn may_let_somebody_in(&self, now: SystemTime) -> Result<bool, FileError> {
+        Ok(!self.keys.authorized()?.entries.is_empty() || self.invitations.any_open(now))
+    }
+
+    /// Authorises `key` by an invitation, which is spent by that.
+    fn enrol(&self, key: &PublicKey, token: &Token, now: SystemTime) -> Result<(), LoginRefusal> {
+        if self.keys.revoked()?.contains(key) {
+            return Err(KeyRefusal::Revoked.into());
+        }
+        let options = self.invitations.spend(token, now)?;
+        let comment = format!("invited {}", token.id());
+        let line = authorized_keys::line(&options, key, &comment);
+        Ok(append_line(&self.keys.authorized, &line, KEYS_MODE)?)
+    }
+}
+
+/// Why somebody is not let in.
+#[derive(Debug, Error)]
+pub(crate) enum LoginRefusal {
+    /// The client speaks another version.
+    #[error("it speaks versions {lowest} to {highest}")]
+    Version {
+        /// Lowest version it speaks.
+        lowest: u16,
+        /// Highest.
+        highest: u16,
+    },
+    /// Its key is not good.
+    #[error(transparent)]
+    Key(#[from] KeyRefusal),
+    /// Its invitation is not good.
+    #[error(transparent)]
+    Invitation(#[from] InvitationsError),
+    /// It was invited, and its key cannot be written down.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// Another user of this machine reached the socket.
+    #[error("uid {uid} is not the server's")]
+    WrongUser {
+        /// Its user id.
+        uid: u32,
+    },
+    /// An invitation over a Unix socket.
+    #[error("an invitation authorises a key, and a Unix socket has none")]
+    NothingToEnrol,
+    /// It wants to be somebody whom this server cannot be.
+    #[error("it wants to be {asked}, and commands run as {own}")]
+    OtherAccount {
+        /// The server's account.
+        own: String,
+        /// The one asked for.
+        asked: String,
+    },
+    /// A method of a later version.
+    #[error("authentication method {number} is not known")]
+    Method {
+        /// Its number.
+        number: u8,
+    },
+}
+
+impl LoginRefusal {
+    /// What the client is told.
+    pub(crate) fn close(&self) -> Close {
+        let denied = |text: &str| Close::new(CloseCode::Denied, text);
+        match self {
+            Self::Version { lowest, highest } => {
+                let text = format!("this server speaks version {VERSION}, the client {lowest}–{highest}");
+                Close::new(CloseCode::Version, text)
+            }
+            Self::Key(_) => denied("this key is not authorised"),
+            Self::Invitation(_) => {
+                Close::new(CloseCode::Invitation, "it is spent, has expired, or was never made")
+            }
+            Self::Write(_) => Close::new(CloseCode::Internal, "the key cannot be written down"),
+            Self::WrongUser { .. } => denied("this socket is for the server's own user"),
+            Self::NothingToEnrol => denied("an invitation needs TCP"),
+            Self::OtherAccount { own, .. } => denied(&format!("this server runs commands as {own} only")),
+            Self::Method { .. } => denied("this server knows no such authentication method"),
+        }
+    }
+
+    /// Whether it was somebody who tried to be somebody else, as opposed to a client that this server cannot serve.
+    pub(crate) fn is_failed_authentication(&self) -> bool {
+        match self {
+            Self::Key(_) | Self::Invitation(_) | Self::WrongUser { .. } => true,
+            Self::Version { .. }
+            | Self::Write(_)
+            | Self::NothingToEnrol
+            | Self::OtherAccount { .. }
+            | Self::Method { .. } => false,
+        }
+    }
+}
