@@ -23,9 +23,8 @@ use self::destination::{AuditFile, Destination, Opened, Sink, Stderr};
 use self::stamp::Stamp;
 use crate::config::{AuditDestination, AuditSettings, OnFailure};
 
-#[cfg_attr(not(test), expect(unused_imports, reason = "nothing is recorded yet"))]
 pub(crate) use self::event::{
-    Actor, Authentication, ConnectionChange, Enrolment, Event, JobEnd, JobStart, ServerChange, Verdict,
+    Authentication, ConnectionChange, Enrolment, Event, JobEnd, JobStart, ServerChange, Verdict,
 };
 
 /// Where events are recorded. Shared by all connections; each call may block for as long as the disk takes.

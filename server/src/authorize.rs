@@ -71,6 +71,24 @@ impl Peer {
     }
 }
 
+/// Whose jobs are whose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// Whoever owns this key, wherever they are.
+    Key(PublicKey),
+    /// A user of this machine.
+    User(u32),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => key.fingerprint().fmt(f),
+            Self::User(uid) => write!(f, "uid {uid}"),
+        }
+    }
+}
+
 /// A peer that has been let in, and on which conditions. Only [`crate::login`] makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Principal {
@@ -87,6 +105,14 @@ impl Principal {
     /// Who it is.
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    /// Whose its jobs are.
+    pub(crate) fn owner(&self) -> Owner {
+        match self.peer {
+            Peer::Key { key, .. } => Owner::Key(key),
+            Peer::User { uid } => Owner::User(uid),
+        }
     }
 
     /// On which conditions.

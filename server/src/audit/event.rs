@@ -8,7 +8,7 @@ use common::keys::Fingerprint;
 use super::line::{Budget, Line};
 use super::stamp::Stamp;
 use crate::admission::ConnectionId;
-use crate::authorize::{Peer, Principal, Remote};
+use crate::authorize::{Owner, Remote};
 use crate::process::Usage;
 
 /// Something that an auditor asks for later. Texts may be of any length and content.
@@ -50,15 +50,6 @@ pub(crate) enum ConnectionChange {
     Closed,
 }
 
-/// Who a command runs for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Actor {
-    /// The holder of this key.
-    Key(Fingerprint),
-    /// A process of this user on this machine.
-    Uid(u32),
-}
-
 /// A decision, with the reason if it is no.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Verdict<'a> {
@@ -87,7 +78,7 @@ pub(crate) struct Authentication<'a> {
 pub(crate) struct JobStart<'a> {
     pub(crate) connection: ConnectionId,
     pub(crate) job: &'a JobId,
-    pub(crate) principal: Actor,
+    pub(crate) owner: Owner,
     /// What is run.
     pub(crate) spec: &'a Spec,
     /// What the client asked for instead, if its key is for one command.
@@ -184,24 +175,6 @@ impl ConnectionChange {
     }
 }
 
-impl From<&Principal> for Actor {
-    fn from(principal: &Principal) -> Self {
-        match principal.peer() {
-            Peer::Key { key, .. } => Self::Key(key.fingerprint()),
-            Peer::User { uid } => Self::Uid(*uid),
-        }
-    }
-}
-
-impl Actor {
-    fn text(self) -> String {
-        match self {
-            Self::Key(fingerprint) => fingerprint.to_string(),
-            Self::Uid(uid) => format!("uid {uid}"),
-        }
-    }
-}
-
 impl Verdict<'_> {
     fn add_to(self, line: &mut Line) {
         match self {
@@ -230,7 +203,7 @@ impl JobStart<'_> {
     fn add_to(&self, line: &mut Line, commands: bool) {
         line.number("connection", self.connection.0);
         line.word("job", self.job.as_str());
-        line.word("principal", self.principal.text());
+        line.word("principal", self.owner.to_string());
         match &self.spec.program {
             _ if !commands => {}
             Program::Argv(words) => {

@@ -138,11 +138,15 @@ impl Jobs {
         if lock(&self.table).len() >= limits::JOBS_PER_CONNECTION {
             return Err(format!("this connection already runs {} jobs", limits::JOBS_PER_CONNECTION));
         }
-        let registration = self.service.registry.register(id).map_err(|refusal| refusal.to_string())?;
+        let registration = self
+            .service
+            .registry
+            .register(self.principal.owner(), id)
+            .map_err(|refusal| refusal.to_string())?;
         let start = JobStart {
             connection: self.connection,
             job: id,
-            principal: (&self.principal).into(),
+            owner: self.principal.owner(),
             spec,
             original: self.principal.options().command().and_then(|_| original_command(spec)),
         };

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use common::job::{ByteString, JobId, Outcome, Program, Signal, Spec, StartFailure, Variable};
-use common::keys::Fingerprint;
+use common::keys::{Fingerprint, PublicKey};
 use serde_json::json;
 
 use super::*;
 use crate::admission::ConnectionId;
 use crate::audit::line::MAX_BYTES;
-use crate::authorize::Remote;
+use crate::authorize::{Owner, Remote};
 use crate::process::Usage;
 
 const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
@@ -57,8 +57,8 @@ fn authentication<'a>(text: &'a str) -> Event<'a> {
 }
 
 fn start<'a>(job: &'a JobId, spec: &'a Spec) -> Event<'a> {
-    let principal = Actor::Key(fingerprint());
-    Event::JobStart(JobStart { connection: CONNECTION, job, principal, spec, original: None })
+    let owner = Owner::Key(PublicKey::from_bytes([0xff; 32]));
+    Event::JobStart(JobStart { connection: CONNECTION, job, owner, spec, original: None })
 }
 
 fn end<'a>(job: &'a JobId, outcome: &'a Outcome) -> Event<'a> {
@@ -169,7 +169,7 @@ fn a_record_says_all_that_was_promised() {
     assert_eq!((time.len(), &time[19..20], &time[23..]), (24, ".", "Z"));
     assert!(record["monotonic_ms"].as_u64().unwrap() > 0);
     assert_eq!(record["job"], "j1");
-    assert_eq!(record["principal"], fingerprint().to_string());
+    assert_eq!(record["principal"], PublicKey::from_bytes([0xff; 32]).fingerprint().to_string());
     assert_eq!(record["argv"], json!(["touch", "a b"]));
     assert_eq!(record["variables"], json!(["NAME", "NAME"]));
     assert_eq!(record["directory"], "NAME");

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::admission::ConnectionId;
+use crate::authorize::Owner;
 
 #[test]
 fn the_file_is_made_private_and_lines_go_to_its_end() {
@@ -65,12 +66,12 @@ fn lines_of_many_writers_never_mix() {
                 let text = writer.to_string().repeat(5000);
                 let spec = Spec::new(Program::Shell(text.as_str().into()));
                 for _ in 0..EACH {
-                    let (connection, principal) = (ConnectionId(0), Actor::Uid(0));
+                    let (connection, owner) = (ConnectionId(0), Owner::User(0));
                     audit
                         .record(&Event::JobStart(JobStart {
                             connection,
                             job: &job,
-                            principal,
+                            owner,
                             spec: &spec,
                             original: None,
                         }))
@@ -237,7 +238,7 @@ fn only_jobs_wait_for_the_disk_and_a_disk_that_fails_is_told() {
     let start = JobStart {
         connection: ConnectionId(1),
         job: &job,
-        principal: Actor::Uid(0),
+        owner: Owner::User(0),
         spec: &spec,
         original: None,
     };
