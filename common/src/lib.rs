@@ -17,7 +17,7 @@
 //! - [`invitation`]: the line that brings a new client to a server
 //! - [`keys`]: who is who, and the files that say so
 //! - [`config`], [`duration`], [`suggestion`]: what people write into files, and what they may have meant
-//! - [`reason`], [`escape`]: the system's words for its errors, and anybody's words on one line
+//! - [`reason`], [`escape`], [`json`]: the system's words for its errors, and anybody's words on one line
 //!
 //! The wire itself is described in `docs/protocol.md`.
 
@@ -31,6 +31,7 @@ pub mod frame;
 pub mod greeting;
 pub mod invitation;
 pub mod job;
+pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod message;

@@ -123,8 +123,7 @@ impl Narrator {
     /// # Errors
     /// The system's, of this or an earlier write.
     pub(crate) async fn tell(&self, event: &Event<'_>) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
+        let line = common::json::line(event)?;
         self.0.lock().await.write(Bytes::from(line)).await
     }
 

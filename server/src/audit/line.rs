@@ -7,8 +7,8 @@
 use std::io;
 
 use common::escape::is_unsafe;
+use common::json::TerminalSafe;
 use serde::{Serialize, Serializer};
-use serde_json::ser::Formatter;
 
 /// Most bytes of a line, its end included: what syslog daemons and log stores take in one piece.
 #[cfg(test)]
@@ -174,29 +174,6 @@ fn width(c: char) -> usize {
         '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
         c if is_unsafe(c) => 6,
         c => c.len_utf8(),
-    }
-}
-
-/// JSON in which also those characters are escaped that only a terminal takes for more than text.
-#[derive(Debug)]
-struct TerminalSafe;
-
-impl Formatter for TerminalSafe {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        for piece in fragment.split_inclusive(is_unsafe) {
-            match piece.char_indices().next_back() {
-                Some((at, c)) if is_unsafe(c) => {
-                    writer.write_all(piece.as_bytes().get(..at).unwrap_or_default())?;
-                    write!(writer, "\\u{:04x}", u32::from(c))?;
-                }
-                _ => writer.write_all(piece.as_bytes())?,
-            }
-        }
-        Ok(())
     }
 }
 
