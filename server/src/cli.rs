@@ -28,6 +28,7 @@ use crate::error::StartError;
 use crate::host_key;
 use crate::invitations::Invitations;
 use crate::key_files::KeyFiles;
+use crate::login::Door;
 
 pub use self::serve::inetd;
 
@@ -65,16 +66,16 @@ impl Here {
         Ok(Self { config, trust: Trust::current() })
     }
 
+    fn door(&self) -> Door {
+        Door::new(&self.config.paths, &self.trust)
+    }
+
     fn keys(&self) -> KeyFiles {
-        KeyFiles {
-            authorized: self.config.paths.authorized_keys.clone(),
-            revoked: self.config.paths.revoked_keys.clone(),
-            trust: self.trust.clone(),
-        }
+        self.door().keys
     }
 
     fn invitations(&self) -> Invitations {
-        Invitations::new(&self.config.paths.state_directory, self.trust.clone())
+        self.door().invitations
     }
 
     fn host_key(&self) -> Result<common::keys::PublicKey, StartError> {

@@ -23,23 +23,14 @@ pub(crate) struct KeyFiles {
 }
 
 impl KeyFiles {
-    /// What `key` may do when it comes from `source` (`None`: not over IP) at the time `now`.
+    /// What both files say at this moment.
     ///
     /// # Errors
-    /// Why it may do nothing; also if a file cannot be trusted or read.
-    pub(crate) fn options(
-        &self,
-        key: &PublicKey,
-        source: Option<IpAddr>,
-        now: SystemTime,
-    ) -> Result<Options, KeyRefusal> {
-        // Both are read for every key, so that the time it takes does not tell a known one from an unknown one.
-        let revoked = self.revoked();
-        let authorized = self.authorized();
-        if revoked?.contains(key) {
-            return Err(KeyRefusal::Revoked);
-        }
-        Ok(authorized?.find(key, source, now)?.options.clone())
+    /// [`KeyRefusal`] if a file cannot be trusted, read or understood: then no key is good.
+    pub(crate) fn read(&self) -> Result<Keys, KeyRefusal> {
+        // Both in any case, so that the time it takes does not tell one failure from another.
+        let (revoked, authorized) = (self.revoked(), self.authorized());
+        Ok(Keys { revoked: revoked?, authorized: authorized? })
     }
 
     /// Every authorised key, and the lines that are none.
@@ -64,6 +55,33 @@ impl KeyFiles {
     /// What changes when either file does.
     pub(crate) fn version(&self) -> [Option<FileVersion>; 2] {
         [&self.authorized, &self.revoked].map(|path| FileVersion::of(path))
+    }
+}
+
+/// What the files say.
+#[derive(Debug)]
+pub(crate) struct Keys {
+    authorized: AuthorizedKeys,
+    revoked: RevokedKeys,
+}
+
+impl Keys {
+    /// What `key` may do when it comes from `source` (`None`: not over IP) at the time `now`.
+    ///
+    /// # Errors
+    /// Why it may do nothing.
+    pub(crate) fn options(
+        &self,
+        key: &PublicKey,
+        source: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Options, KeyRefusal> {
+        // Both are asked, for a known key as for an unknown one.
+        let found = self.authorized.find(key, source, now);
+        if self.revoked.contains(key) {
+            return Err(KeyRefusal::Revoked);
+        }
+        Ok(found?.options.clone())
     }
 }
 

@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
 use common::invitation::Token;
 use common::keys::authorized_keys::{self, Options};
-use common::keys::{FileError, PublicKey, WriteError, append_line};
+use common::keys::{FileError, PublicKey, Trust, WriteError, append_line};
 use thiserror::Error;
 
 use crate::authorize::{Peer, Principal};
+use crate::config::Paths;
 use crate::invitations::{Invitations, InvitationsError};
 use crate::key_files::{KeyFiles, KeyRefusal};
 use crate::process::Account;
@@ -28,7 +29,21 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Lets `peer`, greeting so, in at the time `now`, or does not.
+    /// The door of a server of this process's account, with its files there.
+    pub(crate) fn new(paths: &Paths, trust: &Trust) -> Self {
+        Self {
+            account: Account::current(std::env::var_os("LANG")),
+            keys: KeyFiles {
+                authorized: paths.authorized_keys.clone(),
+                revoked: paths.revoked_keys.clone(),
+                trust: trust.clone(),
+            },
+            invitations: Invitations::new(&paths.state_directory, trust.clone()),
+        }
+    }
+
+    /// Lets `peer`, greeting so, in at the time `now`, or does not. For somebody who is invited, this writes files, and may
+    /// have to wait for others who write them.
     ///
     /// # Errors
     /// [`LoginRefusal`].
@@ -43,11 +58,11 @@ impl Door {
         }
         let options = match (peer, &hello.method) {
             (Peer::Key { address, key }, Method::Transport) => {
-                self.keys.options(&key, Some(address.ip()), now)?
+                self.keys.read()?.options(&key, Some(address.ip()), now)?
             }
             (Peer::Key { address, key }, Method::Invitation(token)) => {
                 self.enrol(&key, token, now)?;
-                self.keys.options(&key, Some(address.ip()), now)?
+                self.keys.read()?.options(&key, Some(address.ip()), now)?
             }
             (Peer::User { uid }, Method::Transport) if uid == self.account.uid => Options::default(),
             (Peer::User { uid }, Method::Transport) => return Err(LoginRefusal::WrongUser { uid }),
@@ -101,6 +116,9 @@ pub(crate) enum LoginRefusal {
     /// It was invited, and its key cannot be written down.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// This server could not come to a decision.
+    #[error("{0}")]
+    Failed(String),
     /// Another user of this machine reached the socket.
     #[error("uid {uid} is not the server's")]
     WrongUser {
@@ -140,6 +158,7 @@ impl LoginRefusal {
                 Close::new(CloseCode::Invitation, "it is spent, has expired, or was never made")
             }
             Self::Write(_) => Close::new(CloseCode::Internal, "the key cannot be written down"),
+            Self::Failed(_) => Close::new(CloseCode::Internal, "the login could not be finished"),
             Self::WrongUser { .. } => denied("this socket is for the server's own user"),
             Self::NothingToEnrol => denied("an invitation needs TCP"),
             Self::OtherAccount { own, .. } => denied(&format!("this server runs commands as {own} only")),
@@ -153,6 +172,7 @@ impl LoginRefusal {
             Self::Key(_) | Self::Invitation(_) | Self::WrongUser { .. } => true,
             Self::Version { .. }
             | Self::Write(_)
+            | Self::Failed(_)
             | Self::NothingToEnrol
             | Self::OtherAccount { .. }
             | Self::Method { .. } => false,

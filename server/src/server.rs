@@ -15,11 +15,8 @@ use crate::config::Config;
 use crate::connection::{self, Arrival};
 use crate::error::StartError;
 use crate::host_key;
-use crate::invitations::Invitations;
-use crate::key_files::KeyFiles;
 use crate::listener::{Accepted, Listener};
 use crate::login::Door;
-use crate::process::Account;
 use crate::service::{Live, Service};
 
 /// Pause after a failed accept: without it, a server that has run out of descriptors would spin.
@@ -48,7 +45,7 @@ impl Server {
     /// [`StartError`]; nothing stays bound then.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let trust = Trust::current();
-        let door = door(&config, &trust);
+        let door = Door::new(&config.paths, &trust);
         let tls = host_key::tls(&config.paths.host_key, &trust)?;
         let mut listeners = Vec::new();
         for endpoint in &config.listen {
@@ -115,18 +112,6 @@ impl Settings {
     }
 }
 
-fn door(config: &Config, trust: &Trust) -> Door {
-    Door {
-        account: Account::current(std::env::var_os("LANG")),
-        keys: KeyFiles {
-            authorized: config.paths.authorized_keys.clone(),
-            revoked: config.paths.revoked_keys.clone(),
-            trust: trust.clone(),
-        },
-        invitations: Invitations::new(&config.paths.state_directory, trust.clone()),
-    }
-}
-
 /// Serves one connection that is open already, until it ends or `stop` is ready. The host key is read or made only if
 /// the connection needs one.
 ///
@@ -138,7 +123,7 @@ pub(crate) async fn serve_one(
     stop: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let trust = Trust::current();
-    let door = door(&config, &trust);
+    let door = Door::new(&config.paths, &trust);
     let tls = match accepted {
         Accepted::Unix(..) => None,
         Accepted::Tcp(..) => Some(host_key::tls(&config.paths.host_key, &trust)?),

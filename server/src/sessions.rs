@@ -27,7 +27,7 @@ struct Table {
     sessions: HashMap<u64, Session>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Session {
     principal: Principal,
     revoked: CancellationToken,
@@ -68,25 +68,28 @@ impl Sessions {
         }
     }
 
-    /// Ends what is to be ended; whether every session could be judged.
-    fn check(&self, keys: &KeyFiles, now: SystemTime) -> bool {
-        let sessions: Vec<_> = self.lock().sessions.values().cloned().collect();
-        let mut all = true;
-        for Session { principal, revoked } in sessions {
-            let Peer::Key { address, key } = principal.peer() else { continue };
-            match keys.options(key, Some(address.ip()), now) {
-                Ok(options) if options == *principal.options() => {}
-                Err(refusal) if is_shortage(&refusal) => all = false,
-                result => {
-                    let reason = result
-                        .err()
-                        .map_or_else(|| "its options have changed".to_owned(), |refusal| refusal.to_string());
-                    warn!(peer = %principal.peer().remote(), key = %key.fingerprint(), reason, "ending the sessions of a key");
-                    revoked.cancel();
-                }
+    /// Ends what is to be ended; whether that could be judged.
+    fn check(&self, files: &KeyFiles, now: SystemTime) -> bool {
+        let keys = match files.read() {
+            Err(refusal) if is_shortage(&refusal) => return false,
+            keys => keys,
+        };
+        for session in self.lock().sessions.values() {
+            let Peer::Key { address, key } = session.principal.peer() else { continue };
+            let options = keys.as_ref().map_err(ToString::to_string).and_then(|keys| {
+                keys.options(key, Some(address.ip()), now).map_err(|refusal| refusal.to_string())
+            });
+            let reason = match options {
+                Ok(options) if options == *session.principal.options() => continue,
+                Ok(_) => "its options have changed".to_owned(),
+                Err(reason) => reason,
+            };
+            if !session.revoked.is_cancelled() {
+                warn!(peer = %address, key = %key.fingerprint(), reason, "ending the session of a key");
+                session.revoked.cancel();
             }
         }
-        all
+        true
     }
 
     fn any_expired(&self, now: SystemTime) -> bool {

@@ -5,9 +5,10 @@ use std::time::SystemTime;
 
 use common::connection::{ConnectionError, packet_queue};
 use common::frame::Kind;
-use common::greeting::{Hello, VERSION, Welcome};
+use common::greeting::{Hello, Method, VERSION, Welcome};
 use common::packet::Packet;
 use common::transport::Transport;
+use tokio::task;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
@@ -17,6 +18,7 @@ use super::{Reader, SOFTWARE, Sender, Writer, finish_writing, send_close};
 use crate::admission::Ending;
 use crate::authorize::{Peer, Principal};
 use crate::gate::Visitor;
+use crate::login::LoginRefusal;
 use crate::service::Service;
 
 /// A connection before its login.
@@ -67,7 +69,7 @@ impl Stranger {
     }
 
     async fn judge(mut self, service: &Service, hello: &Hello) -> Option<Session> {
-        let result = service.door.let_in(self.peer, hello, SystemTime::now());
+        let result = knock(service, self.peer, hello).await;
         record::login(service, self.visitor.id(), &self.peer, hello, result.as_ref().map(drop));
         match result {
             Ok(principal) => self.welcome(principal).await,
@@ -103,6 +105,17 @@ impl Stranger {
         drop((visitor, reader));
         None
     }
+}
+
+/// What the door says.
+async fn knock(service: &Service, peer: Peer, hello: &Hello) -> Result<Principal, LoginRefusal> {
+    if !matches!(hello.method, Method::Invitation(_)) {
+        return service.door.let_in(peer, hello, SystemTime::now());
+    }
+    let (door, hello) = (service.door.clone(), hello.clone());
+    task::spawn_blocking(move || door.let_in(peer, &hello, SystemTime::now()))
+        .await
+        .unwrap_or_else(|error| Err(LoginRefusal::Failed(error.to_string())))
 }
 
 /// HELLO; `None` if the peer ended instead.
