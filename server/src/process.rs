@@ -28,8 +28,18 @@ pub(crate) use tree::ProcessTable;
 pub(crate) struct Usage {
     /// Processor time, user and system.
     pub(crate) cpu: Duration,
-    /// The most memory that was resident at a time, in bytes; of the largest of its processes.
-    pub(crate) peak_memory: u64,
+    /// The most memory that was resident at a time, of the largest of its processes.
+    pub(crate) peak_memory: PeakMemory,
+}
+
+/// What the system can tell of a process's memory, in bytes. It counts the moment before the program was loaded, in which
+/// the process still had the memory of this server (`exec_mmap` in the kernel's fs/exec.c).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeakMemory {
+    /// So much.
+    Exactly(u64),
+    /// No more than this server itself has had.
+    AtMost(u64),
 }
 
 /// A process that this server started, leader of a session and a process group of its own.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::config::Places;
+use common::escape::escape;
 use common::keys::agent::{Agent, AgentKey, TIMEOUT};
 use common::keys::{PrivateKey, PrivateKeyError, PublicKey, WriteError, create_private};
 use common::tls::Identity;
@@ -85,7 +86,8 @@ fn load(path: &Path) -> Result<Arc<PrivateKey>, Failure> {
 }
 
 fn load_encrypted(path: &Path) -> Result<Arc<PrivateKey>, Failure> {
-    let question = format!("passphrase for {}: ", common::escape::escape(&path.display().to_string()));
+    let name = path.display().to_string();
+    let mut question = format!("passphrase for {}: ", escape(&name));
     let mut last = key_error(path, PrivateKeyError::Encrypted);
     for _ in 0..ATTEMPTS {
         let passphrase = match ask_secret(&question) {
@@ -95,7 +97,10 @@ fn load_encrypted(path: &Path) -> Result<Arc<PrivateKey>, Failure> {
             Err(error) => return Err(Failure::Terminal(error)),
         };
         match access::load_key(path, Some(&passphrase)) {
-            Err(error @ Error::Key { .. }) => last = error,
+            Err(error @ Error::Key { .. }) => {
+                last = error;
+                question = format!("that is not it; passphrase for {}: ", escape(&name));
+            }
             other => return Ok(other?),
         }
     }

@@ -9,7 +9,7 @@ use super::line::{Budget, Line};
 use super::stamp::Stamp;
 use crate::admission::ConnectionId;
 use crate::authorize::{Owner, Remote};
-use crate::process::Usage;
+use crate::process::{PeakMemory, Usage};
 
 /// Something that an auditor asks for later. Texts may be of any length and content.
 #[derive(Debug)]
@@ -232,7 +232,10 @@ impl JobEnd<'_> {
         line.seconds("wall_seconds", self.wall);
         if let Some(usage) = self.usage {
             line.seconds("cpu_seconds", usage.cpu);
-            line.number("peak_memory_bytes", usage.peak_memory);
+            match usage.peak_memory {
+                PeakMemory::Exactly(bytes) => line.number("peak_memory_bytes", bytes),
+                PeakMemory::AtMost(bytes) => line.number("peak_memory_at_most_bytes", bytes),
+            }
         }
     }
 }

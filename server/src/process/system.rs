@@ -16,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::job::Signal;
+use nix::sys::resource::{UsageWho, getrusage};
 use rustix::process::Pid;
 use tokio::io::unix::AsyncFd;
 
-use super::Usage;
+use super::{PeakMemory, Usage};
 
 /// What a new process is made of.
 pub(super) struct Image<'a> {
@@ -161,10 +162,16 @@ pub(super) fn reap(id: Pid) -> io::Result<Usage> {
         0 => Err(io::Error::from(io::ErrorKind::WouldBlock)),
         _ => Ok(Usage {
             cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
-            // In KiB (getrusage(2)).
-            peak_memory: u64::try_from(usage.ru_maxrss).unwrap_or_default().saturating_mul(1024),
+            peak_memory: peak_memory(usage.ru_maxrss),
         }),
     }
+}
+
+/// From the number of KiB that the system tells (getrusage(2)).
+fn peak_memory(kib: libc::c_long) -> PeakMemory {
+    let bytes = u64::try_from(kib).unwrap_or_default().saturating_mul(1024);
+    let own = getrusage(UsageWho::RUSAGE_SELF).map_or(kib, |usage| usage.max_rss());
+    if kib > own { PeakMemory::Exactly(bytes) } else { PeakMemory::AtMost(bytes) }
 }
 
 fn duration(time: libc::timeval) -> Duration {

@@ -10,7 +10,7 @@ use super::*;
 use crate::admission::ConnectionId;
 use crate::audit::line::MAX_BYTES;
 use crate::authorize::{Owner, Remote};
-use crate::process::Usage;
+use crate::process::{PeakMemory, Usage};
 
 const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
 
@@ -69,7 +69,7 @@ fn end<'a>(job: &'a JobId, outcome: &'a Outcome) -> Event<'a> {
         stdout: u64::MAX,
         stderr: u64::MAX,
         wall: Duration::MAX,
-        usage: Some(Usage { cpu: Duration::MAX, peak_memory: u64::MAX }),
+        usage: Some(Usage { cpu: Duration::MAX, peak_memory: PeakMemory::AtMost(u64::MAX) }),
     })
 }
 
@@ -183,7 +183,7 @@ fn a_record_says_all_that_was_promised() {
         stdout: 2,
         stderr: 3,
         wall: Duration::from_millis(1500),
-        usage: Some(Usage { cpu: Duration::from_micros(250_000), peak_memory: 4096 }),
+        usage: Some(Usage { cpu: Duration::from_micros(250_000), peak_memory: PeakMemory::Exactly(4096) }),
     }));
     let expected = json!({
         "event": "job_end", "job": "j1", "outcome": "signaled", "signal": "KILL", "core_dumped": true,
