@@ -32,6 +32,10 @@ fuzz SECONDS="60":
 soak RUNS="20":
     for run in $(seq {{RUNS}}); do cargo test -p tests || exit 1; done
 
+# Attacks that take minutes: floods, slow strangers, thousands of connections; see docs/security.md.
+abuse:
+    cargo test --release -p tests --test abuse -- --ignored --test-threads=1
+
 # Speed and memory beside sh, socat and OpenSSH; see benches/README.md.
 compare *ARGUMENTS:
     cargo build --release --workspace --bins
