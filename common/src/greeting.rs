@@ -155,6 +155,8 @@ pub enum CloseCode {
     Internal,
     /// The invitation is spent, has expired, or was never made.
     Invitation,
+    /// The client is let in, and not as the user it wants to be.
+    Account,
     /// A code that this version does not know.
     Unknown(u16),
 }
@@ -170,6 +172,7 @@ impl CloseCode {
             Self::TimedOut => 6,
             Self::Internal => 7,
             Self::Invitation => 8,
+            Self::Account => 9,
             Self::Unknown(number) => number,
         }
     }
@@ -184,6 +187,7 @@ impl CloseCode {
             6 => Self::TimedOut,
             7 => Self::Internal,
             8 => Self::Invitation,
+            9 => Self::Account,
             number => Self::Unknown(number),
         }
     }

@@ -138,9 +138,10 @@ fn close<M: Debug>() -> impl Strategy<Value = Packet<M>> {
                 CloseCode::TimedOut,
                 CloseCode::Internal,
                 CloseCode::Invitation,
+                CloseCode::Account,
             ][..]
         ),
-        (9..=u16::MAX).prop_map(CloseCode::Unknown),
+        (10..=u16::MAX).prop_map(CloseCode::Unknown),
     ];
     (code, text()).prop_map(|(code, text)| Packet::Close(Close::new(code, text)))
 }

@@ -14,11 +14,9 @@ mod report;
 mod serve;
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::config::Places;
 use common::escape::escape;
 use common::keys::Trust;
 
@@ -37,13 +35,13 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.verb {
         None => serve::serve(arguments),
-        Some(verb) => administer(verb, arguments.config.as_deref()),
+        Some(verb) => administer(verb, &arguments),
     };
     ExitCode::from(report::exit_code(result))
 }
 
-fn administer(verb: &Verb, config: Option<&Path>) -> Result<(), StartError> {
-    let here = Here::new(config)?;
+fn administer(verb: &Verb, arguments: &Arguments) -> Result<(), StartError> {
+    let here = Here { config: serve::load(arguments)?, trust: Trust::current() };
     match verb {
         Verb::Check => check::check(&here),
         Verb::Key => keys::show_host_key(&here),
@@ -61,11 +59,6 @@ struct Here {
 }
 
 impl Here {
-    fn new(config: Option<&Path>) -> Result<Self, StartError> {
-        let config = Config::load(config, &Places::of_user()?)?;
-        Ok(Self { config, trust: Trust::current() })
-    }
-
     fn door(&self) -> Door {
         Door::new(&self.config.paths, &self.trust)
     }

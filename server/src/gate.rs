@@ -3,12 +3,18 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::admission::{Admission, Arrival, ConnectionId, Ending, Limits, Origin, Refusal};
+
+/// Strangers that broke the protocol of whom the log tells in one [`PERIOD`]; whoever finds the port can be many.
+const TOLD: u32 = 10;
+
+/// See [`TOLD`].
+const PERIOD: Duration = Duration::from_secs(10);
 
 /// Where connections enter.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ struct State {
     admission: Admission,
     /// Who has not authenticated yet, and can be told to go.
     waiting: HashMap<ConnectionId, CancellationToken>,
+    /// How many strangers were told of, and since when.
+    told: (u32, Instant),
 }
 
 /// A connection that has entered. Dropped without a word it counts as ended by our own doing.
@@ -34,7 +42,11 @@ pub(crate) struct Visitor {
 impl Gate {
     /// A gate that nobody has come to.
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State { admission: Admission::new(limits), waiting: HashMap::new() })))
+        Arc::new(Self(Mutex::new(State {
+            admission: Admission::new(limits),
+            waiting: HashMap::new(),
+            told: (0, Instant::now()),
+        })))
     }
 
     /// Lets somebody in who has come over the network (`exempt`: from an address that is never penalised), or over a
@@ -56,6 +68,17 @@ impl Gate {
                 Ok(Visitor { gate: Arc::clone(self), id, evicted, ending: Ending::OurFault })
             }
         }
+    }
+
+    /// Whether one more stranger may be told of.
+    pub(crate) fn may_tell(&self) -> bool {
+        let mut state = self.lock();
+        let (told, since) = &mut state.told;
+        if since.elapsed() >= PERIOD {
+            (*told, *since) = (0, Instant::now());
+        }
+        *told += 1;
+        *told <= TOLD
     }
 
     /// Says in the log how many were turned away, if there is something to say.

@@ -14,8 +14,8 @@ use tracing::info;
 /// # Errors
 /// [`HostKeyError`].
 pub(crate) fn load_or_make(path: &Path, trust: &Trust) -> Result<PrivateKey, HostKeyError> {
-    if let Some(text) = read_private(path, trust)? {
-        return parse(path, &text);
+    if let Some(key) = load(path, trust)? {
+        return Ok(key);
     }
     let key = PrivateKey::generate().map_err(|error| HostKeyError::Key(path.to_owned(), error))?;
     match create_private(path, key.to_openssh("telex host key").as_bytes()) {
@@ -30,6 +30,14 @@ pub(crate) fn load_or_make(path: &Path, trust: &Trust) -> Result<PrivateKey, Hos
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The key in `path`, if there is a file.
+///
+/// # Errors
+/// [`HostKeyError`].
+pub(crate) fn load(path: &Path, trust: &Trust) -> Result<Option<PrivateKey>, HostKeyError> {
+    read_private(path, trust)?.map(|text| parse(path, &text)).transpose()
 }
 
 /// TLS with the key in `path`.

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use common::keys::authorized_keys::{AuthorizedKeys, FindRefusal, Options};
+use common::keys::authorized_keys::{AuthorizedKeys, Entry, FindRefusal, Options};
 use common::keys::revoked_keys::RevokedKeys;
 use common::keys::{FileError, Problem, PublicKey, Trust, read_trusted};
 use thiserror::Error;
@@ -66,6 +66,14 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// The lines that could let somebody in at the time `now`, from somewhere.
+    pub(crate) fn good(&self, now: SystemTime) -> impl Iterator<Item = &Entry> {
+        self.authorized.entries.iter().filter(move |entry| {
+            let over = entry.options.expires_at().is_some_and(|end| end <= now);
+            !over && !self.revoked.contains(&entry.key)
+        })
+    }
+
     /// What `key` may do when it comes from `source` (`None`: not over IP) at the time `now`.
     ///
     /// # Errors
@@ -119,7 +127,7 @@ pub enum KeyRefusal {
     #[error(transparent)]
     File(#[from] FileError),
     /// A line of `revoked_keys` cannot be understood, so it may mean any key.
-    #[error("{}:{problem}; nobody is let in", path.display())]
+    #[error("{}: {problem}; nobody is let in", path.display())]
     UnreadableRevocations {
         /// The file.
         path: PathBuf,

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
 use common::invitation::Token;
 use common::keys::authorized_keys::{self, Options};
-use common::keys::{FileError, PublicKey, Trust, WriteError, append_line};
+use common::keys::{PublicKey, Trust, WriteError, append_line};
 use thiserror::Error;
 
 use crate::authorize::{Peer, Principal};
@@ -79,9 +79,9 @@ impl Door {
     /// Whether there is anybody who could come in at the time `now`: a listed key, or somebody invited.
     ///
     /// # Errors
-    /// [`FileError`] if the file of keys cannot be used.
-    pub(crate) fn may_let_somebody_in(&self, now: SystemTime) -> Result<bool, FileError> {
-        Ok(!self.keys.authorized()?.entries.is_empty() || self.invitations.any_open(now))
+    /// [`KeyRefusal`] if the files of keys cannot be used.
+    pub(crate) fn may_let_somebody_in(&self, now: SystemTime) -> Result<bool, KeyRefusal> {
+        Ok(self.keys.read()?.good(now).next().is_some() || self.invitations.any_open(now))
     }
 
     /// Authorises `key` by an invitation, which is spent by that.
@@ -161,7 +161,9 @@ impl LoginRefusal {
             Self::Failed(_) => Close::new(CloseCode::Internal, "the login could not be finished"),
             Self::WrongUser { .. } => denied("this socket is for the server's own user"),
             Self::NothingToEnrol => denied("an invitation needs TCP"),
-            Self::OtherAccount { own, .. } => denied(&format!("this server runs commands as {own} only")),
+            Self::OtherAccount { own, .. } => {
+                Close::new(CloseCode::Account, format!("this server runs commands as {own} only"))
+            }
             Self::Method { .. } => denied("this server knows no such authentication method"),
         }
     }

@@ -105,11 +105,26 @@ impl Settings {
     ///
     /// # Errors
     /// [`StartError::Audit`]; everything stays as it was then.
-    pub fn change(&self, config: Config) -> Result<(), StartError> {
+    pub fn change(&self, config: Config) -> Result<Changed, StartError> {
+        let fixed = |config: &Config| (config.listen.clone(), config.paths.clone(), config.log.clone());
+        let changed = if fixed(&config) == fixed(&self.0.live().config) {
+            Changed::Everything
+        } else {
+            Changed::NotPlaces
+        };
         self.0.change(Live::open(config)?);
         self.0.record(&Event::Server(ServerChange::Reloaded));
-        Ok(())
+        Ok(changed)
     }
+}
+
+/// What came of a change of settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// All of them hold.
+    Everything,
+    /// All but addresses, paths or the form of the log, which need another start.
+    NotPlaces,
 }
 
 /// Serves one connection that is open already, until it ends or `stop` is ready. The host key is read or made only if

@@ -39,8 +39,8 @@ fn show(options: &Options, reporter: &Reporter) -> Result<(), Failure> {
 
 /// Whose key it is, for the one who reads a list of them: `user@machine`.
 fn comment() -> String {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
-    let machine = rustix::system::uname();
-    let text = format!("{user}@{}", machine.nodename().to_string_lossy());
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    let text = format!("{user}{}", rustix::system::uname().nodename().to_string_lossy());
     text.chars().filter(|c| c.is_ascii_graphic()).take(64).collect()
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use common::config::ConfigError;
+use common::config::{ConfigError, Places};
 use common::connection::ConnectionError;
 use common::endpoint::Endpoint;
 use common::escape::escape;
@@ -17,6 +17,7 @@ use common::keys::PrivateKeyError;
 use common::reason::system_reason;
 use common::tls::{Alert, TlsError};
 
+use crate::access::key_path;
 use crate::error::{Distrust, Error};
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
@@ -126,8 +127,12 @@ fn advice(error: &Error) -> Option<String> {
 /// What to do about keys and trust.
 fn trust_advice(error: &Error) -> Option<String> {
     Some(match error {
-        Error::NoKey { .. } => {
+        Error::NoKey { path } if Places::of_user().is_ok_and(|places| key_path(&places) == *path) => {
             "make one with `client key`, and have the server let it in: server authorize '…'".to_owned()
+        }
+        Error::NoKey { .. } => "check the name of the file".to_owned(),
+        Error::File(error) if error.path.extension().is_some_and(|end| end == "pub") => {
+            "that is the public half; name the private one".to_owned()
         }
         Error::File(error) => return error.advice(),
         Error::Config(error) => match &**error {
@@ -217,6 +222,7 @@ fn close_meaning(code: CloseCode) -> &'static str {
         CloseCode::TimedOut => "the server gave up waiting for this client",
         CloseCode::Internal => "the server failed",
         CloseCode::Invitation => "the server does not accept the invitation",
+        CloseCode::Account => "the server has no such user",
         CloseCode::Unknown(_) => "the server closed the connection",
     }
 }
@@ -227,6 +233,7 @@ fn close_advice(code: CloseCode) -> Option<&'static str> {
         CloseCode::Busy | CloseCode::GoingAway => Some("try again later"),
         CloseCode::Violation => Some("this is a bug of telex"),
         CloseCode::Internal => Some("look into the server's log"),
+        CloseCode::Account => Some("leave the user before the @ out"),
         CloseCode::Invitation => Some("ask for a new one, which `server invite` makes"),
         CloseCode::Denied | CloseCode::TimedOut | CloseCode::Unknown(_) => None,
     }
@@ -251,7 +258,7 @@ pub(crate) fn never_ran(error: &Error) -> bool {
         Error::Connection(error) => matches!(
             &**error,
             ConnectionError::ClosedByPeer {
-                code: CloseCode::Version | CloseCode::Busy | CloseCode::Invitation,
+                code: CloseCode::Version | CloseCode::Busy | CloseCode::Invitation | CloseCode::Account,
                 ..
             }
         ),

@@ -38,7 +38,12 @@ impl RevokedKeys {
 
     /// Whether the key is revoked.
     pub fn contains(&self, key: &PublicKey) -> bool {
-        self.fingerprints.contains(&key.fingerprint())
+        self.has(&key.fingerprint())
+    }
+
+    /// Whether the key with this fingerprint is revoked.
+    pub fn has(&self, fingerprint: &Fingerprint) -> bool {
+        self.fingerprints.contains(fingerprint)
     }
 }
 

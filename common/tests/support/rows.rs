@@ -142,6 +142,7 @@ fn either_way_rows<M>() -> Vec<Row<M>> {
         (CloseCode::TimedOut, "06 00"),
         (CloseCode::Internal, "07 00"),
         (CloseCode::Invitation, "08 00"),
+        (CloseCode::Account, "09 00"),
         (CloseCode::Unknown(0x1234), "34 12"),
     ];
     let close = "15 00 00 00  03 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00";

@@ -24,6 +24,8 @@ pub(crate) enum Event<'a> {
     ProtocolViolation { connection: ConnectionId, peer: Remote, reason: &'a str },
     /// A command is about to be started. Recorded before the process exists.
     JobStart(JobStart<'a>),
+    /// A command was asked for, and is not started.
+    JobRefused { connection: ConnectionId, job: &'a JobId, owner: Owner, reason: &'a str },
     /// A job is over.
     JobEnd(JobEnd<'a>),
     /// Somebody came with an invitation.
@@ -137,6 +139,12 @@ impl Event<'_> {
                 line.text("reason", reason.as_bytes(), Budget::TEXT);
             }
             Self::JobStart(start) => start.add_to(&mut line, commands),
+            Self::JobRefused { connection, job, owner, reason } => {
+                line.number("connection", connection.0);
+                line.word("job", job.as_str());
+                line.word("principal", owner.to_string());
+                line.text("reason", reason.as_bytes(), Budget::TEXT);
+            }
             Self::JobEnd(end) => end.add_to(&mut line, commands),
             Self::Enrolment(enrolment) => enrolment.add_to(&mut line),
         }
@@ -150,6 +158,7 @@ impl Event<'_> {
             Self::Authentication(_) => "authentication",
             Self::ProtocolViolation { .. } => "protocol_violation",
             Self::JobStart(_) => "job_start",
+            Self::JobRefused { .. } => "job_refused",
             Self::JobEnd(_) => "job_end",
             Self::Enrolment(_) => "enrolment",
         }

@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
     /// Address to listen on: host:port, [v6]:port or unix:/path; repeatable.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "inetd")]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "inetd", global = true)]
     pub(super) listen: Vec<Endpoint>,
     /// Serve the one connection that is stdin, and end with it.
     #[arg(long)]
@@ -58,7 +58,7 @@ pub(super) enum Verb {
     /// Print a line with which somebody can join, once: `client join LINE`.
     Invite {
         /// How long it is good: 10m, 24h, …
-        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse)]
+        #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration::parse_limit)]
         ttl: Duration,
         /// Options for the key that is let in by it, as in authorized_keys.
         #[arg(long, value_name = "OPTIONS", default_value = "")]

@@ -7,6 +7,7 @@ use common::invitation::Invitation;
 use common::keys::authorized_keys::Options;
 use rustix::system::uname;
 
+use super::report::program_name;
 use super::{Here, print};
 use crate::error::StartError;
 
@@ -20,7 +21,14 @@ pub(super) fn invite(
     let endpoint = match address.or(here.config.address.as_ref()) {
         Some(endpoint @ Endpoint::Tcp { .. }) => endpoint.clone(),
         Some(Endpoint::Unix(_)) => return Err(StartError::InviteOverUnix),
-        None => own_address(&here.config.listen),
+        None => {
+            let endpoint = own_address(&here.config.listen);
+            eprintln!(
+                "{}: clients are told to connect to {endpoint}; if that is not this server, pass --address HOST:PORT",
+                program_name()
+            );
+            endpoint
+        }
     };
     let host_key = here.host_key()?.fingerprint();
     let token = here.invitations().make(options, ttl, SystemTime::now())?;

@@ -1,5 +1,7 @@
 //! `server key`, `keys`, `authorize`, `revoke`: who this server is, and who may come in.
 
+use std::time::SystemTime;
+
 use common::keys::authorized_keys::{self, AuthorizedKeys, Entry};
 use common::keys::{Fingerprint, PublicKey, append_line, rewrite};
 
@@ -25,7 +27,7 @@ pub(super) fn list(here: &Here) -> Result<(), StartError> {
         print(&format!("{} {state}{}", entry.key.fingerprint(), described(entry)))?;
     }
     for problem in &authorized.problems {
-        print(&format!("{}:{problem}", keys.authorized.display()))?;
+        print(&format!("{}: {problem}; this line lets nobody in", keys.authorized.display()))?;
     }
     Ok(())
 }
@@ -45,6 +47,9 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
     }
     if keys.authorized()?.entries.iter().any(|known| known.key == entry.key) {
         return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized });
+    }
+    if entry.options.expires_at().is_some_and(|end| end <= SystemTime::now()) {
+        return Err(StartError::NoKeyLine("its expiry-time has passed".to_owned()));
     }
     let line = authorized_keys::line(&entry.options, &entry.key, &entry.comment);
     append_line(&keys.authorized, &line, KEYS_MODE)?;
@@ -74,7 +79,9 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
         authorized.entries.iter().filter(|entry| entry.key.fingerprint() == fingerprint).collect();
     let comment = listed.first().map(|entry| entry.comment.clone()).unwrap_or_default();
     // First the file that refuses, so that there is no moment in which neither speaks of it.
-    append_line(&keys.revoked, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE)?;
+    if !keys.revoked()?.has(&fingerprint) {
+        append_line(&keys.revoked, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE)?;
+    }
     let lines: Vec<usize> = listed.iter().map(|entry| entry.line).collect();
     if !lines.is_empty() {
         rewrite(&keys.authorized, |text| without_lines(text, &lines))?;

@@ -35,6 +35,9 @@ fn advice(error: &StartError) -> Option<String> {
         StartError::NoKeys { .. } => Some(
             "let somebody in first, with `server authorize 'ssh-ed25519 …'` or `server invite`".to_owned(),
         ),
+        StartError::Revoked { path, .. } => {
+            Some(format!("if that is to end, take its line out of {} first", path.display()))
+        }
         StartError::NotPrivate { .. } => {
             Some("give the socket a directory of its own, with mode 0700".to_owned())
         }

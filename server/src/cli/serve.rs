@@ -12,7 +12,7 @@ use rustix::process::umask;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
 use tokio::signal::unix::{self, SignalKind, signal};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::arguments::Arguments;
 use super::report;
@@ -21,7 +21,7 @@ use crate::error::StartError;
 use crate::listener::Accepted;
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::process::keep_children;
-use crate::server::{Server, Settings, serve_one};
+use crate::server::{Changed, Server, Settings, serve_one};
 
 /// File mode mask of every command; that of the server's own files is stricter by their own modes.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
@@ -47,7 +47,7 @@ pub async fn inetd() -> u8 {
 }
 
 /// The settings in the file, and over them those of the command line.
-fn load(arguments: &Arguments) -> Result<Config, StartError> {
+pub(super) fn load(arguments: &Arguments) -> Result<Config, StartError> {
     let mut config = Config::load(arguments.config.as_deref(), &Places::of_user()?)?;
     if !arguments.listen.is_empty() {
         config.listen.clone_from(&arguments.listen);
@@ -87,7 +87,10 @@ async fn listen(arguments: Arguments, config: Config) -> Result<(), StartError> 
 /// Reads the settings again; those that hold stay if the new ones cannot be used.
 fn reload(arguments: &Arguments, settings: &Settings) {
     match load(arguments).and_then(|config| settings.change(config)) {
-        Ok(()) => info!("settings read again"),
+        Ok(Changed::Everything) => info!("settings read again"),
+        Ok(Changed::NotPlaces) => {
+            warn!("settings read again; addresses, paths and [log] count from the next start");
+        }
         Err(error) => error!(%error, "settings stay as they were"),
     }
 }

@@ -8,11 +8,12 @@ use common::transport::{Transport, prepare_tcp};
 use thiserror::Error;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{self, Instant};
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::record;
 use super::stranger::Stranger;
 use crate::admission::Ending;
-use crate::authorize::Peer;
+use crate::authorize::{Peer, Remote};
 use crate::gate::Visitor;
 use crate::service::Service;
 
@@ -52,9 +53,14 @@ impl Arrival {
                 Some(Stranger::new(Transport::Tls(Box::new(stream)), peer, visitor, deadline))
             }
             Err(failure) => {
-                visitor.ends(failure.ending());
-                // Not a warning: whoever finds the port can make as many of these as they like.
-                debug!(%address, reason = %failure, "no handshake");
+                let ending = failure.ending();
+                if ending == Ending::Violation && service.gate.may_tell() {
+                    warn!(reason = %failure, "no handshake");
+                    record::violation(service, visitor.id(), Remote::Tcp(address), &failure.to_string());
+                } else {
+                    debug!(reason = %failure, "no handshake");
+                }
+                visitor.ends(ending);
                 None
             }
         }

@@ -126,7 +126,15 @@ impl Jobs {
                 self.spawn(number, id, spec, registration);
                 Ok(())
             }
-            Err(reason) => self.refuse(number, reason),
+            Err(reason) => {
+                self.service.record(&Event::JobRefused {
+                    connection: self.connection,
+                    job: &id,
+                    owner: self.principal.owner(),
+                    reason: &reason,
+                });
+                self.refuse(number, reason)
+            }
         }
     }
 

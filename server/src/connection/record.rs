@@ -4,7 +4,7 @@ use common::greeting::{Hello, Method};
 
 use crate::admission::ConnectionId;
 use crate::audit::{Authentication, ConnectionChange, Enrolment, Event, Verdict};
-use crate::authorize::Peer;
+use crate::authorize::{Peer, Remote};
 use crate::login::LoginRefusal;
 use crate::service::Service;
 
@@ -41,6 +41,6 @@ pub(super) fn change(service: &Service, connection: ConnectionId, peer: &Peer, c
 }
 
 /// That a peer has sent what no client of ours sends.
-pub(super) fn violation(service: &Service, connection: ConnectionId, peer: &Peer, reason: &str) {
-    service.record(&Event::ProtocolViolation { connection, peer: peer.remote(), reason });
+pub(super) fn violation(service: &Service, connection: ConnectionId, peer: Remote, reason: &str) {
+    service.record(&Event::ProtocolViolation { connection, peer, reason });
 }

@@ -47,7 +47,7 @@ impl Session {
             Jobs::new(Arc::clone(service), self.principal.clone(), connection, self.sender.clone());
         if let Err(error) = self.route(service, &place.revoked, &mut jobs).await {
             if error.is_violation() {
-                record::violation(service, connection, &peer, &error.to_string());
+                record::violation(service, connection, peer.remote(), &error.to_string());
             }
             // Before the jobs are ended, so that a client takes their ends for what they are: a consequence.
             send_close(&error, &self.sender);

@@ -59,8 +59,8 @@ impl Stranger {
             }
             Err(error) => {
                 self.visitor.ends(ending(&error));
-                if error.is_violation() {
-                    record::violation(service, self.visitor.id(), &self.peer, &error.to_string());
+                if error.is_violation() && service.gate.may_tell() {
+                    record::violation(service, self.visitor.id(), self.peer.remote(), &error.to_string());
                 }
                 send_close(&error, &self.sender);
                 self.leave().await
