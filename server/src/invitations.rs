@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::invitation::{InvitationId, Token, TokenHash};
-use common::keys::authorized_keys::Options;
+use common::keys::authorized_keys::{Options, OptionsRefusal};
 use common::keys::{FileError, Trust, WriteError, create_private, read_private};
 use common::reason::system_reason;
 use serde::{Deserialize, Serialize};
@@ -69,26 +70,33 @@ impl Invitations {
         Ok(token)
     }
 
-    /// Spends the invitation of `token`, if there is one and it is still good at `now`: the options of the key that is to
-    /// be authorised. Of any number of attempts one succeeds, in whatever processes they are made.
+    /// Spends the invitation of `token`, if there is one, it is still good at `now`, and its options let somebody in from
+    /// `source`: those options. Of any number of attempts one succeeds, in whatever processes they are made.
     ///
     /// # Errors
-    /// [`InvitationsError::NotGood`] whatever is wrong with the token.
-    pub(crate) fn spend(&self, token: &Token, now: SystemTime) -> Result<Options, InvitationsError> {
+    /// [`InvitationsError::NotGood`] whatever is wrong with the token; [`InvitationsError::Refused`], and then it is not
+    /// spent.
+    pub(crate) fn spend(
+        &self,
+        token: &Token,
+        source: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Options, InvitationsError> {
         let path = self.path(token.id());
         let kept = self.read(&path)?.ok_or(InvitationsError::NotGood)?;
         let hash: TokenHash = kept.hash.parse().map_err(|_| InvitationsError::NotGood)?;
         if !hash.matches(token) {
             return Err(InvitationsError::NotGood);
         }
+        let options: Options = kept.options.parse().map_err(|_| InvitationsError::NotGood)?;
+        options.permits(source, now)?;
         // Who removes the file has spent it. It goes in any case: what has expired is good for nobody.
         match fs::remove_file(&path) {
-            Ok(()) if seconds(now) < kept.expires => {}
-            Ok(()) => return Err(InvitationsError::NotGood),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(InvitationsError::NotGood),
-            Err(error) => return Err(InvitationsError::Directory(self.directory.clone(), error)),
+            Ok(()) if seconds(now) < kept.expires => Ok(options),
+            Ok(()) => Err(InvitationsError::NotGood),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(InvitationsError::NotGood),
+            Err(error) => Err(InvitationsError::Directory(self.directory.clone(), error)),
         }
-        kept.options.parse().map_err(|_| InvitationsError::NotGood)
     }
 
     /// Whether somebody who is not known yet may come before `now`.
@@ -145,6 +153,9 @@ pub enum InvitationsError {
     /// It is spent, has expired, or was never made: nobody who shows a token learns which.
     #[error("the invitation is spent, has expired, or was never made")]
     NotGood,
+    /// Its options do not let this one in.
+    #[error("the invitation's options refuse it: {0}")]
+    Refused(#[from] OptionsRefusal),
     /// There are too many already.
     #[error("{OPEN} invitations are open already")]
     TooMany,
@@ -191,8 +202,8 @@ mod tests {
         let options: Options = "restrict,command=\"uptime\"".parse().unwrap();
         let token = invitations.make(&options, TTL, now()).unwrap();
         assert!(invitations.any_open(now()));
-        assert_eq!(invitations.spend(&token, now()).unwrap(), options);
-        assert!(matches!(invitations.spend(&token, now()), Err(InvitationsError::NotGood)));
+        assert_eq!(invitations.spend(&token, None, now()).unwrap(), options);
+        assert!(matches!(invitations.spend(&token, None, now()), Err(InvitationsError::NotGood)));
         assert!(!invitations.any_open(now()));
     }
 
@@ -201,8 +212,18 @@ mod tests {
         let (_directory, invitations) = invitations();
         let token = invitations.make(&Options::default(), TTL, now()).unwrap();
         let other = invitations.make(&Options::default(), TTL, now()).unwrap();
-        assert!(matches!(invitations.spend(&token, now() + TTL), Err(InvitationsError::NotGood)));
-        assert!(invitations.spend(&other, now() + TTL - Duration::from_secs(1)).is_ok());
+        assert!(matches!(invitations.spend(&token, None, now() + TTL), Err(InvitationsError::NotGood)));
+        assert!(invitations.spend(&other, None, now() + TTL - Duration::from_secs(1)).is_ok());
+    }
+
+    #[test]
+    fn one_that_the_options_refuse_spends_nothing() {
+        let (_directory, invitations) = invitations();
+        let options: Options = "from=\"192.0.2.0/24\"".parse().unwrap();
+        let token = invitations.make(&options, TTL, now()).unwrap();
+        let from = |text: &str| invitations.spend(&token, Some(text.parse().unwrap()), now());
+        assert!(matches!(from("198.51.100.1"), Err(InvitationsError::Refused(_))));
+        assert_eq!(from("192.0.2.7").unwrap(), options);
     }
 
     #[test]
@@ -212,8 +233,8 @@ mod tests {
         let mut bytes = token.to_bytes();
         bytes[31] ^= 1;
         let guess = Token::from_bytes(bytes);
-        assert!(matches!(invitations.spend(&guess, now()), Err(InvitationsError::NotGood)));
-        assert!(invitations.spend(&token, now()).is_ok());
+        assert!(matches!(invitations.spend(&guess, None, now()), Err(InvitationsError::NotGood)));
+        assert!(invitations.spend(&token, None, now()).is_ok());
     }
 
     #[test]
@@ -224,7 +245,7 @@ mod tests {
             let start = Barrier::new(8);
             let attempt = || {
                 start.wait();
-                invitations.spend(&token, now()).is_ok()
+                invitations.spend(&token, None, now()).is_ok()
             };
             let let_in = thread::scope(|scope| {
                 let attempts: Vec<_> = (0..8).map(|_| scope.spawn(attempt)).collect();

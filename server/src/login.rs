@@ -3,6 +3,7 @@
 //! The client learns no more than whether it is in: an unknown key, a revoked one, one from a wrong address and a file that
 //! cannot be read have the same answer. The reason is for the audit.
 
+use std::net::IpAddr;
 use std::time::SystemTime;
 
 use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
@@ -61,19 +62,24 @@ impl Door {
                 self.keys.read()?.options(&key, Some(address.ip()), now)?
             }
             (Peer::Key { address, key }, Method::Invitation(token)) => {
-                self.enrol(&key, token, now)?;
-                self.keys.read()?.options(&key, Some(address.ip()), now)?
+                self.check_account(hello)?;
+                self.enrol(&key, token, address.ip(), now)?
             }
             (Peer::User { uid }, Method::Transport) if uid == self.account.uid => Options::default(),
             (Peer::User { uid }, Method::Transport) => return Err(LoginRefusal::WrongUser { uid }),
             (Peer::User { .. }, Method::Invitation(_)) => return Err(LoginRefusal::NothingToEnrol),
             (_, Method::Unknown(number)) => return Err(LoginRefusal::Method { number: *number }),
         };
-        if !hello.user.is_empty() && hello.user != self.account.name {
-            let (own, asked) = (self.account.name.clone(), hello.user.clone());
-            return Err(LoginRefusal::OtherAccount { own, asked });
-        }
+        self.check_account(hello)?;
         Ok(Principal::let_in(peer, options))
+    }
+
+    fn check_account(&self, hello: &Hello) -> Result<(), LoginRefusal> {
+        if hello.user.is_empty() || hello.user == self.account.name {
+            return Ok(());
+        }
+        let (own, asked) = (self.account.name.clone(), hello.user.clone());
+        Err(LoginRefusal::OtherAccount { own, asked })
     }
 
     /// Whether there is anybody who could come in at the time `now`: a listed key, or somebody invited.
@@ -84,15 +90,22 @@ impl Door {
         Ok(self.keys.read()?.good(now).next().is_some() || self.invitations.any_open(now))
     }
 
-    /// Authorises `key` by an invitation, which is spent by that.
-    fn enrol(&self, key: &PublicKey, token: &Token, now: SystemTime) -> Result<(), LoginRefusal> {
-        if self.keys.revoked()?.contains(key) {
-            return Err(KeyRefusal::Revoked.into());
+    /// Authorises `key` by an invitation, which is spent by that; not for a key that is let in anyway.
+    fn enrol(
+        &self,
+        key: &PublicKey,
+        token: &Token,
+        source: IpAddr,
+        now: SystemTime,
+    ) -> Result<Options, LoginRefusal> {
+        match self.keys.read()?.options(key, Some(source), now) {
+            Err(KeyRefusal::NotFound(_)) => {}
+            known => return Ok(known?),
         }
-        let options = self.invitations.spend(token, now)?;
-        let comment = format!("invited {}", token.id());
-        let line = authorized_keys::line(&options, key, &comment);
-        Ok(append_line(&self.keys.authorized, &line, KEYS_MODE)?)
+        let options = self.invitations.spend(token, Some(source), now)?;
+        let comment = format!("invited {} from {source}", token.id());
+        append_line(&self.keys.authorized, &authorized_keys::line(&options, key, &comment), KEYS_MODE)?;
+        Ok(self.keys.read()?.options(key, Some(source), now)?)
     }
 }
 

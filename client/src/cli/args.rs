@@ -111,8 +111,8 @@ pub(crate) struct PingOptions {
 /// Options of `join`.
 #[derive(Debug)]
 pub(crate) struct JoinOptions {
-    /// The invitation.
-    pub(crate) invitation: Invitation,
+    /// The invitation; `None` if it is to be read from stdin.
+    pub(crate) invitation: Option<Invitation>,
     /// What the server is to be called here.
     pub(crate) name: Option<HostAlias>,
 }
@@ -348,8 +348,12 @@ impl JoinOptions {
     }
 }
 
-fn invitation(word: &OsStr) -> Result<Invitation, UsageError> {
-    word.to_string_lossy().parse().map_err(UsageError::Invitation)
+/// `-` is stdin: what stands in a command line, all users of the machine can see.
+fn invitation(word: &OsStr) -> Result<Option<Invitation>, UsageError> {
+    if word == "-" {
+        return Ok(None);
+    }
+    word.to_string_lossy().parse().map(Some).map_err(UsageError::Invitation)
 }
 
 impl ReplOptions {

@@ -67,7 +67,7 @@ pub(crate) enum Failure {
     #[error("the ssh-agent does not have the key {0}; add it with ssh-add")]
     NotInAgent(Fingerprint),
     /// A file was named for a public key, and has none.
-    #[error("there is no public key in {} or {}.pub", .0.display(), .0.display())]
+    #[error("there is no key in {} or {}.pub; name a key of the ssh-agent by its file", .0.display(), .0.display())]
     NoPublicKey(PathBuf),
     /// Nobody has typed the passphrase.
     #[error("no passphrase for {}", .0.display())]
@@ -115,6 +115,9 @@ pub(crate) enum Failure {
     /// The file for `--stdin` cannot be opened.
     #[error("cannot open {} for stdin: {}", .0.display(), system_reason(.1))]
     StdinFile(PathBuf, io::Error),
+    /// Our stdin cannot be read, and there is no job.
+    #[error("cannot read stdin: {}", system_reason(.0))]
+    Stdin(io::Error),
     /// Our stdin cannot be read; to end the command's as if it were whole would be a lie.
     #[error("cannot read stdin: {}; the job is being ended", system_reason(.0))]
     Input(io::Error),

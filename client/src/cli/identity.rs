@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -143,14 +144,16 @@ impl AgentIdentity {
     }
 }
 
-/// The public key in `file`, or in the one beside it that ends in `.pub`.
+/// The public key in `file`, whichever half that is, or in the one beside it that ends in `.pub`.
 fn public_half(file: &Path) -> Result<PublicKey, Failure> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".pub");
-    let candidates = [file.to_owned(), beside.into()];
-    let texts = candidates.iter().filter_map(|path| std::fs::read_to_string(path).ok());
-    let key = texts.filter_map(|text| text.parse().ok()).next();
-    key.ok_or_else(|| Failure::NoPublicKey(file.to_owned()))
+    let key_in = |path: &Path| {
+        let text = fs::read_to_string(path).ok()?;
+        text.parse().ok().or_else(|| PrivateKey::public_half(text.as_bytes()).ok())
+    };
+    // Where the key is only in the agent, there may be nothing but the public file.
+    key_in(file).or_else(|| key_in(beside.as_ref())).ok_or_else(|| Failure::NoPublicKey(file.to_owned()))
 }
 
 impl fmt::Debug for AgentIdentity {

@@ -1,5 +1,6 @@
 //! `client join`: an invitation becomes a server that can be used by name.
 
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use common::config::Places;
@@ -11,7 +12,10 @@ use super::report::Reporter;
 use crate::access::known_hosts_path;
 use crate::config::{ClientConfig, HostAlias, HostEntry};
 use crate::error::Error;
-use crate::{Access, Client};
+use crate::{Access, Client, Invitation};
+
+/// More than an invitation with the longest host name has.
+const INVITATION_BYTES: u64 = 1024;
 
 /// Joins; the exit code.
 pub(crate) async fn join(options: &Options, join: &JoinOptions, reporter: &Reporter) -> u8 {
@@ -24,16 +28,28 @@ pub(crate) async fn join(options: &Options, join: &JoinOptions, reporter: &Repor
     }
 }
 
+/// The invitation on the first line of stdin.
+fn read_invitation() -> Result<Invitation, Failure> {
+    let mut line = String::new();
+    let mut stdin = io::stdin().lock().take(INVITATION_BYTES);
+    stdin.read_line(&mut line).map_err(Failure::Stdin)?;
+    line.trim().parse().map_err(|error| Failure::Client(Error::Invitation(error)))
+}
+
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::System { what: "the current directory", error })
 }
 
 async fn try_join(options: &Options, join: &JoinOptions, reporter: &Reporter) -> Result<(), Failure> {
     let places = Places::of_user().map_err(Error::from)?;
+    let invitation = match &join.invitation {
+        Some(invitation) => invitation.clone(),
+        None => read_invitation()?,
+    };
     // Before the invitation is spent: a name that cannot be had would spend it for nothing.
     let key = &options.server.key;
     let entry = HostEntry {
-        address: join.invitation.endpoint.clone(),
+        address: invitation.endpoint.clone(),
         identity: key.file.as_deref().map(absolute).transpose()?,
         user: None,
         agent: key.agent,
@@ -46,16 +62,14 @@ async fn try_join(options: &Options, join: &JoinOptions, reporter: &Reporter) ->
         reporter.remark(format_args!("made a key: {}", crate::access::key_path(&places).display()));
     }
     let access = Access::new(identity, known_hosts_path(&places));
-    let client = Client::join(&join.invitation, &access).await?;
+    let client = Client::join(&invitation, &access).await?;
     client.close().await;
     if let Some(name) = &join.name {
         ClientConfig::add(&places, name, &entry)?;
     }
-    let name = join.name.as_ref().map_or_else(|| join.invitation.endpoint.to_string(), HostAlias::to_string);
+    let name = join.name.as_ref().map_or_else(|| invitation.endpoint.to_string(), HostAlias::to_string);
     let program = reporter.program();
-    reporter.remark(format_args!(
-        "joined {}; now: {program} -H {name} run \"uname -a\"",
-        join.invitation.endpoint
-    ));
+    reporter
+        .remark(format_args!("joined {}; now: {program} -H {name} run \"uname -a\"", invitation.endpoint));
     Ok(())
 }

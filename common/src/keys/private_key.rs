@@ -79,6 +79,17 @@ impl PrivateKey {
         Ok(Self { pair, seed, public, comment: key.comment().to_owned() })
     }
 
+    /// The public half of the key in the text of a file of OpenSSH's, for which no passphrase is needed.
+    ///
+    /// # Errors
+    /// [`PrivateKeyError`]; the file's fault.
+    pub fn public_half(text: &[u8]) -> Result<PublicKey, PrivateKeyError> {
+        if text.len() > FILE_BYTES {
+            return Err(PrivateKeyError::Malformed);
+        }
+        openssh::public_key(&openssh::from_armour(text)?)
+    }
+
     /// The text of a file of OpenSSH's, without a passphrase. Of `comment`, 1,024 bytes are written at most.
     pub fn to_openssh(&self, comment: &str) -> Zeroizing<String> {
         openssh::to_armour(&openssh::encode(&self.seed, &self.public, comment))
