@@ -81,9 +81,10 @@ async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
 async fn secure(stream: TcpStream, access: &Access, trust: &Arc<HostTrust>) -> Result<TlsStream, TlsError> {
     let accepts = Arc::clone(trust);
     let settings = ClientTls::new(access.identity(), move |key| accepts.accepts(key))?;
-    time::timeout(HANDSHAKE_TIMEOUT, common::tls::connect(stream, &settings))
-        .await
-        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+    time::timeout(HANDSHAKE_TIMEOUT, common::tls::connect(stream, &settings)).await.unwrap_or_else(|_| {
+        let reason = format!("no handshake within {HANDSHAKE_TIMEOUT:?}");
+        Err(io::Error::new(io::ErrorKind::TimedOut, reason).into())
+    })
 }
 
 fn handshake_error(endpoint: Endpoint, error: TlsError, trust: &HostTrust) -> Error {

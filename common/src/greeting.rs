@@ -141,7 +141,7 @@ impl Welcome {
 pub enum CloseCode {
     /// No common version.
     Version,
-    /// This peer or user may not connect.
+    /// This peer may not connect.
     Denied,
     /// The receiver broke a rule of the protocol.
     Violation,

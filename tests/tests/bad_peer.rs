@@ -86,7 +86,7 @@ fn a_greeting_that_is_refused_starts_nothing_behind_it() {
         let greetings = [
             (Hello { lowest: 7, highest: 9, ..Hello::new("", "") }, CloseCode::Version),
             (Hello { method: Method::Unknown(200), ..Hello::new("", "") }, CloseCode::Denied),
-            (Hello::new("somebody-else", ""), CloseCode::Denied),
+            (Hello::new("somebody-else", ""), CloseCode::Account),
         ];
         for (greeting, code) in greetings {
             let mut peer = RawClient::connect(server.address());

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use client::{Client, Stdin};
+use client::Stdin;
 use common::job::Outcome;
 use tests::{DEADLINE, Running, TestServer, noise, wait_until, within, zombie_children};
 

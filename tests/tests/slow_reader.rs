@@ -4,7 +4,6 @@
 use std::fs;
 use std::process::Stdio;
 
-use client::Client;
 use rustix::process::Signal;
 use tests::{DEADLINE, Mark, TestServer, noise, resident_bytes, wait_until, within};
 

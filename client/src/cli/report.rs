@@ -177,6 +177,9 @@ fn connection_advice(error: &Error) -> Option<&'static str> {
             TlsError::Refused(Alert::AccessDenied) => Some("try again in a minute"),
             TlsError::Refused(Alert::Busy) => Some("try again later"),
             TlsError::Refused(_) | TlsError::ApplicationProtocol => Some("check the port"),
+            TlsError::Io(ref error) if error.kind() == io::ErrorKind::TimedOut => {
+                Some("check the port, and whether the server is well")
+            }
             _ => None,
         },
         Error::Resolve { .. } => Some("check the name"),
@@ -222,7 +225,7 @@ fn close_meaning(code: CloseCode) -> &'static str {
         CloseCode::TimedOut => "the server gave up waiting for this client",
         CloseCode::Internal => "the server failed",
         CloseCode::Invitation => "the server does not accept the invitation",
-        CloseCode::Account => "the server has no such user",
+        CloseCode::Account => "the server refuses this user",
         CloseCode::Unknown(_) => "the server closed the connection",
     }
 }
@@ -233,7 +236,7 @@ fn close_advice(code: CloseCode) -> Option<&'static str> {
         CloseCode::Busy | CloseCode::GoingAway => Some("try again later"),
         CloseCode::Violation => Some("this is a bug of telex"),
         CloseCode::Internal => Some("look into the server's log"),
-        CloseCode::Account => Some("leave the user before the @ out"),
+        CloseCode::Account => Some("leave the user out"),
         CloseCode::Invitation => Some("ask for a new one, which `server invite` makes"),
         CloseCode::Denied | CloseCode::TimedOut | CloseCode::Unknown(_) => None,
     }
