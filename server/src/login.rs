@@ -181,6 +181,14 @@ impl LoginRefusal {
         }
     }
 
+    /// What the operator can do about it, where that is an order for a shell.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Key(KeyRefusal::File(error)) => error.advice(),
+            _ => None,
+        }
+    }
+
     /// Whether it was somebody who tried to be somebody else, as opposed to a client that this server cannot serve.
     pub(crate) fn is_failed_authentication(&self) -> bool {
         match self {

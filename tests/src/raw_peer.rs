@@ -101,6 +101,21 @@ impl<Sends: Message, Hears: Message> RawPeer<Sends, Hears> {
         }
     }
 
+    /// Hears until `text` was among what was said or the peer closes, and takes it for bytes.
+    pub fn hear_until(&mut self, text: &[u8]) -> Vec<u8> {
+        let mut heard = self.buffer.split().to_vec();
+        while !heard.windows(text.len()).any(|window| window == text) {
+            let mut bytes = [0; 16 * 1024];
+            match self.wire.read(&mut bytes) {
+                Ok(0) => break,
+                Ok(read) => heard.extend_from_slice(&bytes[..read]),
+                Err(error) if is_closed(&error) => break,
+                Err(error) => panic!("the peer does not close: {error}"),
+            }
+        }
+        heard
+    }
+
     /// Hears until the peer closes; what its CLOSE says, if it sent one that arrived.
     pub fn hear_close(&mut self) -> Option<Close> {
         let mut close = None;
@@ -215,5 +230,11 @@ fn is_closed(error: &std::io::Error) -> bool {
             | ErrorKind::ConnectionAborted
             // TLS was cut off.
             | ErrorKind::UnexpectedEof
-    )
+    ) || is_alert(error)
+}
+
+/// Whether the peer has ended TLS with a reason.
+fn is_alert(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(rustls::Error::AlertReceived(_)))
 }

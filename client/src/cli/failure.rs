@@ -46,7 +46,7 @@ pub(crate) enum Failure {
     #[error("no ssh-agent: SSH_AUTH_SOCK is not set; start one (eval $(ssh-agent)), or leave --agent out")]
     NoAgent,
     /// The ssh-agent does not do what it should.
-    #[error("ssh-agent: {0}")]
+    #[error("ssh-agent: {}{}", .0, agent_advice(.0))]
     Agent(AgentError),
     /// The ssh-agent has no key that can be used.
     #[error(
@@ -162,6 +162,13 @@ impl From<AddHostError> for Failure {
 
 fn listed(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" ({})", others.join("; ")) }
+}
+
+fn agent_advice(error: &AgentError) -> &'static str {
+    match error {
+        AgentError::NoAgent(_) => "; start one (eval $(ssh-agent)), or leave --agent out",
+        _ => "",
+    }
 }
 
 fn name_advice(error: &AddHostError) -> &'static str {

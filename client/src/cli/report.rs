@@ -163,7 +163,7 @@ fn distrust_advice(reason: &Distrust) -> String {
             path.display()
         ),
         Distrust::Revoked { path, line } => {
-            format!("it must not be used any more, says line {line} of {}", path.display())
+            format!("line {line} of {} says so: ask its owner for another one", path.display())
         }
         Distrust::Unexpected { .. } => {
             "the invitation is for another server, or somebody is between; nothing was sent".to_owned()

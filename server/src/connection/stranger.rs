@@ -80,7 +80,7 @@ impl Stranger {
                 } else {
                     Ending::NoAuthentication
                 });
-                warn!(reason = %refusal, "refused");
+                warn!(reason = %refusal, advice = refusal.advice(), "refused");
                 // A client that is gone already does without the reason.
                 self.sender.send_control(Packet::Close(refusal.close())).await.ok();
                 self.leave().await
