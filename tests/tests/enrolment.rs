@@ -1,0 +1,382 @@
+//! How somebody comes in: by an invitation, which is good once and not for long, or by hand; and how somebody is put out.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use common::invitation::Invitation;
+use tests::{
+    DEADLINE, Mark, Ran, RawListener, Running, Sandbox, TestServer, client_key, command_lines, strange_key,
+    wait_until,
+};
+
+/// A revoked key is to have no connection after 2 s; what looking may add on a busy machine.
+const REVOKED_WITHIN: Duration = Duration::from_secs(5);
+
+/// A server that nobody can use yet, and that puts up with every failed attempt.
+fn new_server() -> TestServer {
+    TestServer::options_in(Sandbox::new()).listen("127.0.0.1:0").patient().start()
+}
+
+/// What `server ARGUMENTS` prints beside a running server.
+#[track_caller]
+fn administer(server: &TestServer, arguments: &[&str]) -> String {
+    Ran::of(server.server().args(arguments)).exits(0).text()
+}
+
+/// The line that `server invite` prints.
+#[track_caller]
+fn invite(server: &TestServer, options: &[&str]) -> String {
+    let arguments = [&["invite", "--address", server.address()], options].concat();
+    administer(server, &arguments).trim_end().to_owned()
+}
+
+fn join(person: &Sandbox, arguments: &[&str]) -> Ran {
+    Ran::of(person.client().arg("join").args(arguments))
+}
+
+fn run(person: &Sandbox, host: &str, arguments: &[&str]) -> Ran {
+    Ran::of(person.client().args(["-H", host, "run"]).args(arguments))
+}
+
+#[track_caller]
+fn has_open_invitation(server: &TestServer) -> bool {
+    administer(server, &["check"]).contains("an invitation is open")
+}
+
+fn authorized_keys(server: &TestServer) -> String {
+    fs::read_to_string(server.settings_path("authorized_keys")).unwrap_or_default()
+}
+
+#[test]
+fn an_invitation_is_all_that_two_strangers_need() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let line = invite(&server, &[]);
+    let ran = join(&ann, &[&line, "--name", "db1"]).exits(0);
+    let next = format!("client: joined {}; now: client -H db1 run \"uname -a\"\n", server.address());
+    assert!(ran.errors().ends_with(&next) && ran.stdout.is_empty(), "{ran:?}");
+    assert_eq!(run(&ann, "db1", &["echo hello"]).succeeds(), "hello\n");
+    assert_eq!(run(&ann, server.address(), &["echo by address"]).succeeds(), "by address\n");
+    let mode = fs::metadata(ann.settings_path("id_ed25519")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
+#[test]
+fn a_key_that_is_there_is_used() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    ann.key("id_ed25519", strange_key());
+    join(&ann, &[&invite(&server, &[])]).exits(0);
+    assert!(authorized_keys(&server).contains(&strange_key().public().to_string()));
+    ann.key("another", client_key());
+    let another = ann.settings_path("another");
+    let line = invite(&server, &[]);
+    join(&ann, &["-i", another.to_str().unwrap(), &line, "--name", "db2"]).exits(0);
+    assert!(authorized_keys(&server).contains(&client_key().public().to_string()));
+    // The name remembers which key it was: without the first one, it still works.
+    fs::remove_file(ann.settings_path("id_ed25519")).unwrap();
+    assert_eq!(run(&ann, "db2", &["echo hello"]).succeeds(), "hello\n");
+}
+
+#[test]
+fn an_invitation_is_spent_once() {
+    let (server, ann, bob) = (new_server(), Sandbox::new(), Sandbox::new());
+    let line = invite(&server, &[]);
+    join(&ann, &[&line]).exits(0);
+    let ran = join(&bob, &[&line, "--name", "db1"]).exits(125);
+    assert!(ran.errors().contains("does not accept the invitation"), "{ran:?}");
+    run(&bob, server.address(), &["true"]).exits(125);
+    run(&bob, "db1", &["true"]).exits(125);
+    assert_eq!(authorized_keys(&server).lines().count(), 1);
+    // One who is in already learns the same, and stays in.
+    join(&ann, &[&line]).complains("client", 125);
+    run(&ann, server.address(), &["exit 3"]).exits(3);
+}
+
+#[test]
+fn of_many_who_join_at_once_one_is_let_in() {
+    let server = new_server();
+    for _ in 0..5 {
+        let before = authorized_keys(&server).lines().count();
+        let line = invite(&server, &[]);
+        let people: Vec<Sandbox> = (0..8).map(|_| Sandbox::new()).collect();
+        for person in &people {
+            Ran::of(person.client().arg("key")).exits(0);
+        }
+        let joining: Vec<Running> =
+            people.iter().map(|person| Running::start(person.client().args(["join", &line]))).collect();
+        let joined: Vec<bool> =
+            joining.into_iter().map(|client| client.finish().status.code() == Some(0)).collect();
+        assert_eq!(joined.iter().filter(|joined| **joined).count(), 1, "{joined:?}");
+        for (person, joined) in people.iter().zip(joined) {
+            run(person, server.address(), &["exit 3"]).exits(if joined { 3 } else { 125 });
+        }
+        assert_eq!(authorized_keys(&server).lines().count(), before + 1);
+    }
+}
+
+#[test]
+fn an_invitation_expires() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let line = invite(&server, &["--ttl", "2s"]);
+    assert!(has_open_invitation(&server));
+    wait_until("the invitation has expired", DEADLINE, || !has_open_invitation(&server));
+    let ran = join(&ann, &[&line]).exits(125);
+    assert!(ran.errors().contains("does not accept the invitation"), "{ran:?}");
+    assert_eq!(authorized_keys(&server), "");
+    let invitations = server.path("home/.local/state/telex/invitations");
+    assert_eq!(fs::read_dir(invitations).unwrap().count(), 0, "what has expired is cleared away");
+}
+
+#[test]
+fn a_server_with_another_key_does_not_even_hear_of_the_invitation() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let line = invite(&server, &[]);
+    let other = RawListener::secure(strange_key());
+    let misled = line.replace(server.address(), &other.address());
+    let mut client = Running::start(ann.client().args(["join", &misled, "--name", "db1"]));
+    let mut heard = Vec::new();
+    wait_until("the client is done", DEADLINE, || {
+        if let Ok(mut peer) = other.try_accept() {
+            heard.extend(peer.hear_all());
+        }
+        client.has_ended()
+    });
+    let ran = client.finish().exits(125);
+    assert!(ran.errors().contains("as was promised"), "{ran:?}");
+    assert_eq!(heard, b"");
+    assert!(!ann.settings_path("known_hosts").exists() && !ann.settings_path("config.toml").exists());
+    // It is as good as before.
+    join(&ann, &[&line]).exits(0);
+}
+
+#[test]
+fn a_server_that_is_known_by_another_key_is_not_joined() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    ann.known_hosts(strange_key());
+    let ran = join(&ann, &[&invite(&server, &[])]).exits(125);
+    assert!(ran.errors().contains("is not the one that is known"), "{ran:?}");
+    assert!(has_open_invitation(&server));
+}
+
+#[test]
+fn the_options_of_an_invitation_bind() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let options = r#"restrict,command="echo only this, not $TELEX_ORIGINAL_COMMAND""#;
+    join(&ann, &[&invite(&server, &["--options", options]), "--name", "db1"]).exits(0);
+    assert_eq!(run(&ann, "db1", &["id -u"]).succeeds(), "only this, not id -u\n");
+    assert_eq!(run(&ann, "db1", &["--", "rm", "-r", "a b"]).succeeds(), "only this, not rm -r 'a b'\n");
+    let message = run(&ann, "db1", &["-e", "LD_PRELOAD=/tmp/x.so", "id"]).exits(125).errors();
+    assert!(message.contains("LD_PRELOAD"), "{message}");
+    assert!(authorized_keys(&server).starts_with("restrict,command="), "{}", authorized_keys(&server));
+}
+
+#[test]
+fn an_invitation_cannot_be_stretched() {
+    for option in [r#"from="192.0.2.1""#, r#"expiry-time="20200101""#] {
+        let (server, ann) = (new_server(), Sandbox::new());
+        join(&ann, &[&invite(&server, &["--options", option])]).exits(125);
+        run(&ann, server.address(), &["true"]).exits(125);
+    }
+    let server = new_server();
+    for arguments in [["--options", "no-such-option"], ["--ttl", "soon"]] {
+        Ran::of(server.server().arg("invite").args(arguments)).exits(2);
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_spends_nothing() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let before = "# mine\n[hosts.db1]\naddress = \"192.0.2.1\"\n";
+    ann.settings("config.toml", before);
+    let line = invite(&server, &[]);
+    let message = join(&ann, &[&line, "--name", "db1"]).complains("client", 125);
+    assert!(message.contains("db1"), "{message}");
+    assert!(has_open_invitation(&server));
+    join(&ann, &[&line, "--name", "db2"]).exits(0);
+    let after = fs::read_to_string(ann.settings_path("config.toml")).unwrap();
+    assert!(after.starts_with(before) && after.len() > before.len(), "{after}");
+}
+
+#[test]
+fn an_invitation_names_the_address_that_the_settings_give() {
+    let sandbox = Sandbox::new();
+    let line = |arguments: &[&str]| Ran::of(sandbox.server().arg("invite").args(arguments)).exits(0).text();
+    assert!(line(&[]).starts_with("telex://"), "{}", line(&[]));
+    sandbox.settings("server.toml", "address = \"db1.example:9001\"\n");
+    assert!(line(&[]).starts_with("telex://db1.example:9001/"), "{}", line(&[]));
+    assert!(line(&["--address", "[::1]:9"]).starts_with("telex://[::1]:9/"));
+    let refused = Ran::of(sandbox.server().args(["invite", "--address", "unix:/run/telex.sock"]));
+    assert!(refused.complains("server", 78).contains("TCP"));
+}
+
+#[test]
+fn a_key_can_be_let_in_and_put_out_by_hand() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    fs::create_dir_all(ann.settings_path("")).unwrap();
+    let shown = Ran::of(ann.client().arg("key")).exits(0).text();
+    let [line, fingerprint] = shown.lines().collect::<Vec<_>>()[..] else { panic!("{shown}") };
+    let host = administer(&server, &["key"]);
+    let host = host.lines().next().unwrap();
+    let (_, port) = server.address().rsplit_once(':').unwrap();
+    ann.settings("known_hosts", format!("[127.0.0.1]:{port} {host}\n"));
+    run(&ann, server.address(), &["true"]).complains("client", 125);
+
+    let said = administer(&server, &["authorize", line]);
+    assert_eq!(said, format!("{fingerprint} may connect now\n"));
+    assert!(administer(&server, &["keys"]).starts_with(fingerprint));
+    run(&ann, server.address(), &["exit 3"]).exits(3);
+    assert!(administer(&server, &["check"]).contains("keys that may connect: 1"));
+    let message = Ran::of(server.server().args(["authorize", line])).complains("server", 78);
+    assert!(message.contains("already"), "{message}");
+
+    assert!(administer(&server, &["revoke", fingerprint]).contains(fingerprint));
+    assert_eq!(administer(&server, &["keys"]), "");
+    run(&ann, server.address(), &["true"]).complains("client", 125);
+    let message = Ran::of(server.server().args(["authorize", line])).complains("server", 78);
+    assert!(message.contains("revoked"), "{message}");
+    // Nor does an invitation make it good again, or lose its worth by the attempt.
+    let invitation = invite(&server, &[]);
+    join(&ann, &[&invitation]).complains("client", 125);
+    assert!(has_open_invitation(&server));
+}
+
+#[test]
+fn what_is_no_key_is_not_let_in() {
+    let server = new_server();
+    for line in [
+        "",
+        "nonsense",
+        "ssh-rsa AAAAB3NzaC1yc2E= old",
+        "no-such-option ssh-ed25519 AAAA",
+        "ssh-ed25519 AAAA",
+    ] {
+        Ran::of(server.server().args(["authorize", line])).complains("server", 78);
+    }
+    let two = format!("{}\n{}", client_key().public(), strange_key().public());
+    Ran::of(server.server().args(["authorize", &two])).exits(78);
+    for key in ["", "nonsense", "SHA256:short"] {
+        Ran::of(server.server().args(["revoke", key])).complains("server", 78);
+    }
+    assert_eq!(authorized_keys(&server), "");
+    assert!(!server.settings_path("revoked_keys").exists());
+}
+
+/// Starts a job, has `put_out` take the key away, and requires that job and connection end in time.
+#[track_caller]
+fn ends_what_runs(put_out: impl FnOnce(&TestServer)) {
+    let server = TestServer::options().listen("127.0.0.1:0").patient().start();
+    let mark = Mark::new();
+    let script = "trap 'exit 9' HUP; echo ready; while :; do sleep 0.05; done";
+    let mut client = Running::start(server.client().arg("run").args(mark.option()).arg(script));
+    client.wait_for_stdout("ready\n");
+    let before = Instant::now();
+    put_out(&server);
+    let ran = client.finish();
+    mark.wait_until_gone();
+    assert!(before.elapsed() < REVOKED_WITHIN, "it took {:?}", before.elapsed());
+    let message = ran.complains("client", 125);
+    assert!(message.contains("not authorised any more"), "{message}");
+    server.run(["true"]).complains("client", 125);
+}
+
+#[test]
+fn a_revoked_key_loses_its_jobs_and_comes_in_no_more() {
+    let fingerprint = client_key().public().fingerprint().to_string();
+    ends_what_runs(|server| drop(administer(server, &["revoke", &fingerprint])));
+}
+
+#[test]
+fn a_key_whose_line_is_gone_loses_its_jobs_and_comes_in_no_more() {
+    ends_what_runs(|server| drop(server.settings("authorized_keys", "")));
+    ends_what_runs(|server| fs::remove_file(server.settings_path("authorized_keys")).unwrap());
+}
+
+#[test]
+fn a_key_that_may_do_less_now_loses_what_it_does() {
+    let server = TestServer::options().listen("127.0.0.1:0").start();
+    let mark = Mark::new();
+    let script = "echo ready; exec sleep 1000";
+    let mut client = Running::start(server.client().arg("run").args(mark.option()).arg(script));
+    client.wait_for_stdout("ready\n");
+    let key = client_key().public();
+    server.settings("authorized_keys", format!("command=\"echo less\" {key}\n"));
+    client.finish().complains("client", 125);
+    mark.wait_until_gone();
+    assert_eq!(server.run(["echo more"]).succeeds(), "less\n");
+}
+
+#[test]
+fn one_who_is_put_out_takes_nobody_along() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    join(&ann, &[&invite(&server, &[])]).exits(0);
+    server.key("id_ed25519", client_key());
+    administer(&server, &["authorize", &client_key().public().to_string()]);
+    server.known_hosts(&host_key_of(&server));
+    let mut client = Running::start(server.client().args(["run", "echo ready; read line; exit 3"]));
+    client.wait_for_stdout("ready\n");
+    let anns = Ran::of(ann.client().arg("key")).exits(0).text();
+    administer(&server, &["revoke", anns.lines().last().unwrap()]);
+    wait_until("it is put out", DEADLINE, || {
+        run(&ann, server.address(), &["true"]).status.code() == Some(125)
+    });
+    client.write(b"go on\n");
+    client.finish().exits(3);
+}
+
+fn host_key_of(server: &TestServer) -> common::keys::PrivateKey {
+    let text = fs::read(server.settings_path("host_key")).unwrap();
+    common::keys::PrivateKey::from_openssh(&text, None).unwrap()
+}
+
+/// The files under `directory` that hold `secret`.
+fn files_with(secret: &[u8], directory: &Path, found: &mut Vec<String>) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            files_with(secret, &entry.path(), found);
+        } else if kind.is_file() {
+            let content = fs::read(entry.path()).unwrap();
+            if content.windows(secret.len()).any(|window| window == secret) {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_is_kept_nowhere() {
+    let sandbox = Sandbox::new();
+    let audit = sandbox.path("audit.json");
+    let settings = format!("[audit]\nto = \"{}\"\n[log]\nlevel = \"trace\"\n", audit.display());
+    let server =
+        TestServer::options_in(sandbox).settings("server.toml", &settings).listen("127.0.0.1:0").start();
+    let ann = Sandbox::new();
+    let line = invite(&server, &[]);
+    let token = line.parse::<Invitation>().unwrap().token.to_bytes();
+    let (_, written) = line.rsplit_once('/').unwrap();
+    let hex: String = token.iter().map(|byte| format!("{byte:02x}")).collect();
+    // The part that is secret; the rest says which invitation it is.
+    let secrets: [&[u8]; 3] = [&written.as_bytes()[12..], &hex.as_bytes()[16..], &token[8..]];
+    let found = || {
+        let mut found = Vec::new();
+        for secret in secrets {
+            files_with(secret, &server.path(""), &mut found);
+            files_with(secret, &ann.path(""), &mut found);
+        }
+        found
+    };
+    assert_eq!(found(), [""; 0], "before it is spent");
+    join(&ann, &[&line, "--name", "db1"]).exits(0);
+    join(&ann, &[&line]).exits(125);
+    let mut client = Running::start(ann.client().args(["-H", "db1", "run", "echo ready; env; read line"]));
+    client.wait_for_stdout("ready\n");
+    let shown: Vec<_> = command_lines().into_iter().filter(|line| line.contains(&written[12..])).collect();
+    assert_eq!(shown, [""; 0]);
+    let ran = client.finish();
+    assert!(!ran.text().contains(&written[12..]));
+    assert_eq!(found(), [""; 0], "after it was spent");
+    let (log, audit) = (server.log(), fs::read_to_string(audit).unwrap());
+    assert!(log.contains("refused") && audit.contains("\"event\":\"enrolment\""), "{log}\n{audit}");
+}
