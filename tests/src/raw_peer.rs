@@ -179,10 +179,15 @@ impl RawClient {
     /// Connects to a server and exchanges greetings.
     pub fn greeted(address: &str) -> Self {
         let mut peer = Self::connect(address);
-        peer.send(Packet::Hello(Hello::new("", "raw client")));
+        peer.greet();
         let welcome = peer.hear();
         assert!(matches!(welcome, Some(Packet::Welcome(_))), "{welcome:?}");
         peer
+    }
+
+    /// Says HELLO.
+    pub fn greet(&mut self) {
+        self.send(Packet::Hello(Hello::new("", "raw client")));
     }
 
     /// Hears until the job's end.

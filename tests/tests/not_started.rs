@@ -92,7 +92,7 @@ fn the_server_outlives_everything_it_could_not_start() {
         server.run(["--", "no-such-program-here"]).exits(127);
     }
     server.still_serves();
-    assert_eq!(tests::zombie_children(server.process_id()), []);
+    assert_eq!(tests::zombie_children(server.process_id()), [0_u32; 0]);
 }
 
 #[test]

@@ -116,7 +116,7 @@ struct Met {
 
 /// Has a client call a server at `listener` that hears and never answers, and decides so about it.
 #[track_caller]
-fn meet(sandbox: &Sandbox, listener: &RawListener, command: &mut Command, decision: Decision) -> Met {
+fn meet(sandbox: &Sandbox, listener: &RawListener, command: &Command, decision: Decision) -> Met {
     let mut terminal = Terminal::new();
     let mut client = match decision {
         Decision::PersonSaysYes | Decision::PersonSaysNo => terminal.start(sandbox, command),
@@ -169,7 +169,7 @@ fn only_a_known_server_or_one_that_is_accepted_hears_anything() {
             known.write(&sandbox, port(&listener));
             let path = sandbox.settings_path("known_hosts");
             let before = content(&path);
-            let met = meet(&sandbox, &listener, &mut call(&sandbox, &listener, decision), decision);
+            let met = meet(&sandbox, &listener, &call(&sandbox, &listener, decision), decision);
             let is_unknown = matches!(known, Known::NoFile | Known::OtherHosts);
             let is_known = matches!(known, Known::Match | Known::HashedMatch | Known::OnlyFirstOfTwoMatches);
             let is_accepted = is_unknown && matches!(decision, Decision::PersonSaysYes | Decision::Option);
