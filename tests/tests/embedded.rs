@@ -25,6 +25,14 @@ fn a_command_runs_and_its_code_is_passed_on() {
 }
 
 #[test]
+fn it_can_be_pinged_and_needs_no_key() {
+    let (sandbox, mark) = (Sandbox::new(), Mark::new());
+    let output = Ran::of(embedded(&sandbox, &mark).args(["ping", "-c", "1"])).succeeds();
+    assert!(output.starts_with("pong from embedded: seq=1 time="), "{output}");
+    assert!(!sandbox.settings_path("").exists(), "nothing is made for a call that needs nothing");
+}
+
+#[test]
 fn stdin_reaches_the_command() {
     let (sandbox, mark) = (Sandbox::new(), Mark::new());
     let bytes = tests::noise(3_000_000);

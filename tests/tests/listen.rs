@@ -235,6 +235,16 @@ fn a_log_that_cannot_be_written_does_not_stop_the_service() {
 }
 
 #[test]
+fn a_job_that_cannot_be_recorded_is_refused_and_not_started() {
+    let mut server = TestServer::options().listen("127.0.0.1:0").after("exec 2>/dev/full").start();
+    let trace = server.path("trace");
+    let message = server.run([format!("touch {}", trace.display())]).complains("client", 125);
+    assert!(message.starts_with("not started: ") && message.contains("record"), "{message}");
+    assert!(!trace.exists());
+    assert!(server.is_alive());
+}
+
+#[test]
 fn files_beside_the_socket_keep_what_is_in_them() {
     let sandbox = Sandbox::new();
     sandbox.directory("private", 0o700);
