@@ -174,8 +174,8 @@ impl LoginRefusal {
             Self::Failed(_) => Close::new(CloseCode::Internal, "the login could not be finished"),
             Self::WrongUser { .. } => denied("this socket is for the server's own user"),
             Self::NothingToEnrol => denied("an invitation needs TCP"),
-            Self::OtherAccount { own, .. } => {
-                Close::new(CloseCode::Account, format!("this server runs commands as {own} only"))
+            Self::OtherAccount { own, asked } => {
+                Close::new(CloseCode::Account, format!("it runs commands as {own}, not as {asked}"))
             }
             Self::Method { .. } => denied("this server knows no such authentication method"),
         }

@@ -89,9 +89,20 @@ fn an_invitation_is_spent_once() {
     run(&bob, server.address(), &["true"]).exits(125);
     run(&bob, "db1", &["true"]).exits(125);
     assert_eq!(authorized_keys(&server).lines().count(), 1);
-    // One who is in already learns the same, and stays in.
-    join(&ann, &[&line]).complains("client", 125);
+    // One who is in already needs no invitation, and spends none.
+    let another = invite(&server, &[]);
+    join(&ann, &[&another]).exits(0);
     run(&ann, server.address(), &["exit 3"]).exits(3);
+    join(&bob, &[&another]).exits(0);
+    assert_eq!(authorized_keys(&server).lines().count(), 2);
+}
+
+#[test]
+fn an_invitation_can_be_read_from_stdin() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let line = format!("{}\n", invite(&server, &[]));
+    Ran::with_input(ann.client().args(["join", "-", "--name", "db1"]), line.as_bytes()).exits(0);
+    assert_eq!(run(&ann, "db1", &["echo hello"]).succeeds(), "hello\n");
 }
 
 #[test]
@@ -352,7 +363,7 @@ fn a_token_is_kept_nowhere() {
     let settings = format!("[audit]\nto = \"{}\"\n[log]\nlevel = \"trace\"\n", audit.display());
     let server =
         TestServer::options_in(sandbox).settings("server.toml", &settings).listen("127.0.0.1:0").start();
-    let ann = Sandbox::new();
+    let (ann, bob) = (Sandbox::new(), Sandbox::new());
     let line = invite(&server, &[]);
     let token = line.parse::<Invitation>().unwrap().token.to_bytes();
     let (_, written) = line.rsplit_once('/').unwrap();
@@ -369,7 +380,7 @@ fn a_token_is_kept_nowhere() {
     };
     assert_eq!(found(), [""; 0], "before it is spent");
     join(&ann, &[&line, "--name", "db1"]).exits(0);
-    join(&ann, &[&line]).exits(125);
+    join(&bob, &[&line]).exits(125);
     let mut client = Running::start(ann.client().args(["-H", "db1", "run", "echo ready; env; read line"]));
     client.wait_for_stdout("ready\n");
     let shown: Vec<_> = command_lines().into_iter().filter(|line| line.contains(&written[12..])).collect();

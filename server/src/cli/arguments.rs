@@ -21,10 +21,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
     /// Address to listen on: host:port, [v6]:port or unix:/path; repeatable.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "inetd", global = true)]
+    #[arg(long, value_name = "ADDRESS", global = true)]
     pub(super) listen: Vec<Endpoint>,
     /// Serve the one connection that is stdin, and end with it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "listen")]
     pub(super) inetd: bool,
     /// How log lines look.
     #[arg(long, value_enum)]
@@ -73,4 +73,16 @@ pub(super) enum Verb {
 fn version() -> String {
     let number = env!("CARGO_PKG_VERSION");
     option_env!("TELEX_COMMIT").map_or_else(|| number.to_owned(), |commit| format!("{number} ({commit})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_holds_together() {
+        Arguments::command().debug_assert();
+    }
 }

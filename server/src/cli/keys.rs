@@ -45,7 +45,7 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
     if keys.revoked()?.contains(&entry.key) {
         return Err(StartError::Revoked { key: entry.key.fingerprint(), path: keys.revoked });
     }
-    if keys.authorized()?.entries.iter().any(|known| known.key == entry.key) {
+    if keys.read()?.good(SystemTime::now()).any(|known| known.key == entry.key) {
         return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized });
     }
     if entry.options.expires_at().is_some_and(|end| end <= SystemTime::now()) {
