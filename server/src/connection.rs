@@ -45,7 +45,8 @@ type Writer = JoinHandle<Result<(), ConnectionError>>;
 /// Serves one connection until it ends, and its jobs until they do.
 pub(crate) async fn serve(service: Arc<Service>, arrival: Arrival) {
     let Some(stranger) = arrival.secure(&service).await else { return };
-    if let Some(session) = stranger.log_in(&service).await {
+    // On the heap, so that a session has no room for its login.
+    if let Some(session) = Box::pin(stranger.log_in(&service)).await {
         session.serve(&service).await;
     }
 }

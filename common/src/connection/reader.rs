@@ -15,8 +15,9 @@ use crate::frame::{self, Frame, HEADER_LEN, Header, Kind};
 use crate::message::Message;
 use crate::packet::{Packet, PacketError};
 
-/// Read buffer of a quiet connection; thousands of them may be idle.
-const QUIET_BUFFER: usize = 4 * 1024;
+/// Read buffer of a quiet connection, which it keeps while it waits: thousands of them may be idle. Larger than almost
+/// every message.
+const QUIET_BUFFER: usize = 1024;
 
 /// Read buffer once a read has filled the quiet one.
 const BUSY_BUFFER: usize = 16 * 1024;
