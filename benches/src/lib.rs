@@ -3,22 +3,26 @@
 //! Everything that is compared is measured in turns, a run of each per round, so that a neighbour's load falls on all
 //! alike; what counts are the ratios. No test depends on any of it.
 //!
-//! - `cold`, `warm`, `throughput`, `memory`: a measurement each
+//! - `cold`, `warm`, `throughput`, `memory`, `connections`, `round_trips`: a measurement each
 //! - `under_test`, `peers`: the real server and client, and the tools beside them
 //! - `race`, `statistics`, `goal`, `report`: taking turns, counting, judging, printing
-//! - `sandbox`, `daemon`, `memory_file`, `system`: a home for it all, programs in the background, something to send, what
-//!   the kernel knows
+//! - `sandbox`, `keys`, `daemon`: a home for it all, what lets clients in, programs in the background
+//! - `memory_file`, `slow_link`, `system`: something to send, something that delays it, what the kernel knows
 
 mod cold;
+mod connections;
 mod daemon;
 mod goal;
+mod keys;
 mod memory;
 mod memory_file;
 mod options;
 mod peers;
 mod race;
 mod report;
+mod round_trips;
 mod sandbox;
+mod slow_link;
 mod statistics;
 mod system;
 mod throughput;
@@ -63,6 +67,8 @@ fn run(options: &Options) -> Result<Report> {
             Part::Warm => warm::measure(options, &programs, &mut report),
             Part::Throughput => throughput::measure(options, &programs, &mut report),
             Part::Memory => memory::measure(options, &programs, descriptors, &mut report),
+            Part::Connections => connections::measure(options, &programs, descriptors, &mut report),
+            Part::RoundTrips => round_trips::measure(options, &programs, &mut report),
         };
         if let Err(error) = result {
             // The other parts may still tell something.

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use client::{Client, Job};
-use common::endpoint::Target;
 use tokio::runtime::Builder;
 
 use crate::goal::Goal;
@@ -65,17 +64,16 @@ struct Growth {
 fn growth(programs: &Programs, connections: u32, jobs: u32) -> Result<Growth> {
     let sandbox = Sandbox::new()?;
     let telex = Telex::start(programs, &sandbox)?;
-    let target = telex.target()?;
     // With a thread of its own, so that connections close when they are dropped and not at the next `block_on`.
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // What the first job of all brings with it is the server's, not the jobs'.
-    drop(runtime.block_on(connect(&target, 1))?);
+    drop(runtime.block_on(connect(&telex, &sandbox, 1))?);
     wait_until_gone(&telex).context(LEFT)?;
     let before = system::memory(telex.id())?;
     let after = runtime.block_on(async {
         let mut idle = Vec::new();
         for _ in 0..connections {
-            idle.push(connect(&target, jobs).await?);
+            idle.push(connect(&telex, &sandbox, jobs).await?);
         }
         let after = system::memory(telex.id())?;
         let running = system::children(telex.id());
@@ -100,8 +98,8 @@ fn wait_until_gone(telex: &Telex) -> Option<Duration> {
 }
 
 /// A connection with jobs that sleep; they end when it is dropped.
-async fn connect(target: &Target, jobs: u32) -> Result<(Vec<Job>, Client)> {
-    let client = Client::connect(target).await?;
+async fn connect(telex: &Telex, sandbox: &Sandbox, jobs: u32) -> Result<(Vec<Job>, Client)> {
+    let client = telex.connect(sandbox).await?;
     let mut idle = Vec::new();
     for _ in 0..jobs {
         let job = client.command("sleep").arg("1000").spawn().await?;

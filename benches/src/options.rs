@@ -12,7 +12,7 @@ pub(crate) struct Options {
     /// Rounds of each measurement, instead of its own number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
-    /// Fewer rounds, less data, fewer jobs: to see that it works, not to believe the numbers.
+    /// Fewer rounds, less data, fewer jobs and connections: to see that it works, not to believe the numbers.
     #[arg(long)]
     quick: bool,
     /// Exit 1 if a goal is missed or could not be judged.
@@ -31,6 +31,10 @@ pub(crate) enum Part {
     Throughput,
     /// What a job that does nothing costs the server.
     Memory,
+    /// What a connection that does nothing costs the server.
+    Connections,
+    /// How often bytes have to cross the network until output is there.
+    RoundTrips,
 }
 
 impl Options {

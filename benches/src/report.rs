@@ -22,7 +22,7 @@ pub(crate) struct Report {
 pub(crate) struct Table {
     title: String,
     columns: &'static [&'static str],
-    rows: Vec<(String, Vec<String>, Option<Goal>)>,
+    rows: Vec<(String, Vec<String>, Vec<Goal>)>,
 }
 
 impl Table {
@@ -31,21 +31,26 @@ impl Table {
     }
 
     /// A row; what was not measured (NaN) is shown as a dash.
-    pub(crate) fn row(&mut self, name: impl Into<String>, numbers: &[f64], goal: Option<Goal>) {
+    pub(crate) fn row(
+        &mut self,
+        name: impl Into<String>,
+        numbers: &[f64],
+        goals: impl IntoIterator<Item = Goal>,
+    ) {
         let numbers = numbers.iter().map(|number| cell(*number)).collect();
-        self.rows.push((name.into(), numbers, goal));
+        self.rows.push((name.into(), numbers, goals.into_iter().collect()));
     }
 
     fn text(&self) -> String {
         let mut text = format!("\n{:<NAME$}", self.title);
         let put = |text: &mut String, cell: &str| write!(text, "{cell:>NUMBER$}").is_ok();
         self.columns.iter().all(|column| put(&mut text, column));
-        for (name, numbers, goal) in &self.rows {
+        for (name, numbers, goals) in &self.rows {
             text.push_str(&format!("\n  {name:<0$}", NAME - 2));
             numbers.iter().all(|number| put(&mut text, number));
-            if let Some(goal) = goal {
-                text.push_str(&format!("   {}", goal.sentence()));
-            }
+            let goals: Vec<_> = goals.iter().map(Goal::sentence).collect();
+            text.push_str(if goals.is_empty() { "" } else { "   " });
+            text.push_str(&goals.join("; "));
         }
         text
     }
@@ -59,8 +64,9 @@ impl Report {
     /// Prints a table and keeps its goals for the summary.
     pub(crate) fn table(&mut self, table: Table) {
         println!("{}", table.text());
-        let goals = table.rows.into_iter().filter_map(|(name, _, goal)| Some((name, goal?)));
-        self.goals.extend(goals.map(|(name, goal)| (format!("{}: {name}", table.title), goal)));
+        for (name, _, goals) in table.rows {
+            self.goals.extend(goals.into_iter().map(|goal| (format!("{}: {name}", table.title), goal)));
+        }
     }
 
     pub(crate) fn failed(&mut self, what: &str, error: &Error) {

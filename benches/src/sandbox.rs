@@ -1,4 +1,5 @@
-//! A home for everything that is started: a directory of its own and an environment that holds nothing of the user's.
+//! A home for everything that is started: a directory of its own with keys for both sides, and an environment that holds
+//! nothing of the user's.
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
@@ -8,20 +9,28 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
+use crate::keys::Keys;
+
 /// A temporary directory that programs take for home; removed when dropped.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
     directory: TempDir,
+    keys: Keys,
 }
 
 impl Sandbox {
     pub(crate) fn new() -> Result<Self> {
         let directory = TempDir::with_prefix("telex-compare-").context("no temporary directory")?;
-        let sandbox = Self { directory };
-        fs::create_dir(sandbox.path("home"))?;
+        let (home, run) = (directory.path().join("home"), directory.path().join("run"));
+        fs::create_dir(&home)?;
         // A directory for sockets must be the user's alone.
-        DirBuilder::new().mode(0o700).create(sandbox.path("run"))?;
-        Ok(sandbox)
+        DirBuilder::new().mode(0o700).create(run)?;
+        Ok(Self { keys: Keys::install(&home)?, directory })
+    }
+
+    /// The keys of the server and of its user.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// A path inside.

@@ -50,6 +50,12 @@ pub(crate) fn cpu_time(process: Pid) -> Result<Duration> {
     Ok(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
 }
 
+/// How many files and sockets a process has open.
+pub(crate) fn open_files(process: Pid) -> Result<usize> {
+    let path = format!("/proc/{}/fd", process.as_raw_nonzero());
+    Ok(fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?.count())
+}
+
 /// How many processes have `process` for parent.
 pub(crate) fn children(process: Pid) -> usize {
     let parent = u64::from(process.as_raw_nonzero().get().unsigned_abs());
@@ -64,6 +70,8 @@ pub(crate) fn children(process: Pid) -> usize {
 pub(crate) struct Memory {
     /// Its share of everything it has mapped.
     pub(crate) share: f64,
+    /// Everything of it that is in memory, also what it shares.
+    pub(crate) resident: f64,
     /// What it has allocated; no part of a file, so not made smaller by others that map the same files.
     pub(crate) anonymous: f64,
 }
@@ -73,7 +81,8 @@ pub(crate) fn memory(process: Pid) -> Result<Memory> {
     let path = format!("/proc/{}/smaps_rollup", process.as_raw_nonzero());
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let field = |name| kibibytes(&text, name).with_context(|| format!("no {name} in {path}"));
-    Ok(Memory { share: field("Pss")? as f64, anonymous: field("Pss_Anon")? as f64 })
+    let [share, resident, anonymous] = [field("Pss")?, field("Rss")?, field("Pss_Anon")?];
+    Ok(Memory { share: share as f64, resident: resident as f64, anonymous: anonymous as f64 })
 }
 
 /// The fields of `/proc/PID/stat` behind the name, the state as 0. Names may contain anything, so the fields count from

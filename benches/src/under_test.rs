@@ -2,11 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use common::endpoint::Target;
+use client::Client;
+use common::transport::Transport;
 use rustix::process::Pid;
 use tempfile::TempDir;
 
@@ -91,9 +93,15 @@ impl Telex {
         self.daemon.id()
     }
 
-    /// Its TCP address, for the library.
-    pub(crate) fn target(&self) -> Result<Target> {
+    /// Its TCP address.
+    pub(crate) fn address(&self) -> Result<SocketAddr> {
         Ok(self.tcp.parse()?)
+    }
+
+    /// A connection of the library's to its TCP address.
+    pub(crate) async fn connect(&self, sandbox: &Sandbox) -> Result<Client> {
+        let stream = sandbox.keys().connect(self.address()?).await?;
+        Ok(Client::over(Transport::Tls(Box::new(stream)), &self.tcp.parse()?))
     }
 
     /// The program `client run TEXT`, told to use `address`.

@@ -31,8 +31,8 @@ struct Connection {
 pub(crate) fn measure(options: &Options, programs: &Programs, report: &mut Report) -> Result<()> {
     let sandbox = Sandbox::new()?;
     let telex = Telex::start(programs, &sandbox)?;
-    let single = Connection::new(&telex, &mut Builder::new_current_thread())?;
-    let multi = Connection::new(&telex, &mut Builder::new_multi_thread())?;
+    let single = Connection::new(&telex, &sandbox, &mut Builder::new_current_thread())?;
+    let multi = Connection::new(&telex, &sandbox, &mut Builder::new_multi_thread())?;
     latency(options, &sandbox, [&single, &multi], report)?;
     in_flight::measure(options, &sandbox, [&single, &multi], report)
 }
@@ -70,10 +70,10 @@ fn latency(
 }
 
 impl Connection {
-    fn new(telex: &Telex, runtime: &mut Builder) -> Result<Self> {
+    fn new(telex: &Telex, sandbox: &Sandbox, runtime: &mut Builder) -> Result<Self> {
         let runtime = runtime.enable_all().build()?;
         let client = runtime.block_on(async {
-            let client = Client::connect(&telex.target()?).await?;
+            let client = telex.connect(sandbox).await?;
             client.ready().await?;
             anyhow::Ok(client)
         })?;

@@ -1,6 +1,7 @@
 //! OpenSSH with its own defaults: an sshd of this user's, with keys made for the occasion.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -11,12 +12,16 @@ use super::{answers, find, free_port};
 use crate::daemon::Daemon;
 use crate::sandbox::Sandbox;
 
+/// What the client calls the server, at whichever address.
+const NAME: &str = "compare";
+
 /// An sshd that runs, and what a client needs to be let in.
 #[derive(Debug)]
 pub(crate) struct OpenSsh {
     daemon: Daemon,
     ssh: PathBuf,
     configuration: PathBuf,
+    port: u16,
 }
 
 impl OpenSsh {
@@ -26,7 +31,7 @@ impl OpenSsh {
         let port = free_port()?;
         let host = make_key(sandbox, "host_key")?;
         fs::write(path("authorized_keys"), make_key(sandbox, "user_key")?)?;
-        fs::write(path("known_hosts"), format!("[127.0.0.1]:{port} {host}"))?;
+        fs::write(path("known_hosts"), format!("{NAME} {host}"))?;
         // Nothing here touches algorithms or anything else that has to do with speed.
         let server = format!(
             "ListenAddress 127.0.0.1\nPort {port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\n",
@@ -35,7 +40,7 @@ impl OpenSsh {
         );
         fs::write(path("sshd_config"), server)?;
         let client = format!(
-            "Host *\nHostName 127.0.0.1\nPort {port}\nIdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\n\
+            "Host *\nHostName 127.0.0.1\nHostKeyAlias {NAME}\nPort {port}\nIdentityFile {}\nIdentitiesOnly yes\nIdentityAgent none\n\
              UserKnownHostsFile {}\nGlobalKnownHostsFile /dev/null\nBatchMode yes\n",
             path("user_key"),
             path("known_hosts"),
@@ -46,7 +51,7 @@ impl OpenSsh {
         command.args(["-D", "-e", "-f", &path("sshd_config")]).stderr(fs::File::create(&log)?);
         let mut daemon = Daemon::start(&mut command)?;
         daemon.wait_until(|| answers(port)).with_context(|| reason(&log))?;
-        let peer = Self { daemon, ssh, configuration: sandbox.path("ssh_config") };
+        let peer = Self { daemon, ssh, configuration: sandbox.path("ssh_config"), port };
         peer.check(sandbox)?;
         Ok(peer)
     }
@@ -55,10 +60,20 @@ impl OpenSsh {
         self.daemon.id()
     }
 
+    /// Its address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
     /// `ssh HOST TEXT`.
     pub(crate) fn run(&self, sandbox: &Sandbox, text: &str) -> Command {
+        self.run_at(self.address(), sandbox, text)
+    }
+
+    /// The same at another address, from which something leads to its own.
+    pub(crate) fn run_at(&self, address: SocketAddr, sandbox: &Sandbox, text: &str) -> Command {
         let mut command = sandbox.command(&self.ssh);
-        command.arg("-F").arg(&self.configuration).args(["compare", text]);
+        command.arg("-F").arg(&self.configuration).args(["-p", &address.port().to_string(), NAME, text]);
         command
     }
 
