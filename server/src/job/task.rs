@@ -45,9 +45,17 @@ pub(crate) async fn run(
         Err(SpawnError::NotStarted(failure)) => Report::without_output(Outcome::NotStarted(failure)),
         Err(error @ SpawnError::Unwatchable(_)) => Report::without_output(Outcome::Lost(error.to_string())),
     };
-    info!(job = %context.id, outcome = %report.ended.outcome, "job ended");
+    info!(job = %context.id, outcome = logged(&report.ended.outcome), "job ended");
     tell(&context, sender, ServerMessage::Ended(report.ended.clone())).await;
     report
+}
+
+/// The outcome without what the client wrote: what could not be started is named in the audit trail alone.
+fn logged(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::NotStarted(failure) => format!("not started: {}", failure.name()),
+        outcome => outcome.to_string(),
+    }
 }
 
 impl Report {
