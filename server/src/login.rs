@@ -43,6 +43,17 @@ impl Door {
         }
     }
 
+    /// Whether `peer` may say anything. Over a Unix socket that is known before its first byte.
+    ///
+    /// # Errors
+    /// [`LoginRefusal::WrongUser`].
+    pub(crate) fn listen_to(&self, peer: &Peer) -> Result<(), LoginRefusal> {
+        match peer {
+            Peer::User { uid } if *uid != self.account.uid => Err(LoginRefusal::WrongUser { uid: *uid }),
+            Peer::User { .. } | Peer::Key { .. } => Ok(()),
+        }
+    }
+
     /// Lets `peer`, greeting so, in at the time `now`, or does not. For somebody who is invited, this writes files, and may
     /// have to wait for others who write them.
     ///
@@ -54,6 +65,7 @@ impl Door {
         hello: &Hello,
         now: SystemTime,
     ) -> Result<Principal, LoginRefusal> {
+        self.listen_to(&peer)?;
         if hello.common_version().is_none() {
             return Err(LoginRefusal::Version { lowest: hello.lowest, highest: hello.highest });
         }
@@ -65,8 +77,7 @@ impl Door {
                 self.check_account(hello)?;
                 self.enrol(&key, token, address.ip(), now)?
             }
-            (Peer::User { uid }, Method::Transport) if uid == self.account.uid => Options::default(),
-            (Peer::User { uid }, Method::Transport) => return Err(LoginRefusal::WrongUser { uid }),
+            (Peer::User { .. }, Method::Transport) => Options::default(),
             (Peer::User { .. }, Method::Invitation(_)) => return Err(LoginRefusal::NothingToEnrol),
             (_, Method::Unknown(number)) => return Err(LoginRefusal::Method { number: *number }),
         };

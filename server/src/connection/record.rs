@@ -8,18 +8,18 @@ use crate::authorize::{Peer, Remote};
 use crate::login::LoginRefusal;
 use crate::service::Service;
 
-/// How a login ended, and what became of the invitation if there was one.
+/// How a login ended, and what became of the invitation if there was one. Without a greeting, nobody wanted to hear it.
 pub(super) fn login(
     service: &Service,
     connection: ConnectionId,
     peer: &Peer,
-    hello: &Hello,
+    hello: Option<&Hello>,
     result: Result<(), &LoginRefusal>,
 ) {
     let reason = result.err().map(ToString::to_string);
     let verdict = reason.as_deref().map_or(Verdict::Accepted, Verdict::Refused);
     let fingerprint = peer.key().map(|key| key.fingerprint());
-    if let (Method::Invitation(token), Some(fingerprint)) = (&hello.method, fingerprint) {
+    if let (Some(Hello { method: Method::Invitation(token), .. }), Some(fingerprint)) = (hello, fingerprint) {
         let invitation = token.id().to_string();
         let enrolment =
             Enrolment { connection, peer: peer.remote(), fingerprint, invitation: &invitation, verdict };
@@ -30,7 +30,7 @@ pub(super) fn login(
         peer: peer.remote(),
         method: if fingerprint.is_some() { "public_key" } else { "peer_credentials" },
         fingerprint,
-        user: &hello.user,
+        user: hello.map_or("", |hello| &hello.user),
         verdict,
     }));
 }

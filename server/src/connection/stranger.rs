@@ -43,6 +43,9 @@ impl Stranger {
 
     /// Hears HELLO, and lets its sender in or not.
     pub(super) async fn log_in(mut self, service: &Service) -> Option<Session> {
+        if let Err(refusal) = service.door.listen_to(&self.peer) {
+            return self.refuse(service, None, &refusal).await;
+        }
         let evicted = self.visitor.evicted.clone();
         let hello = tokio::select! {
             hello = time::timeout_at(self.deadline, hear_hello(&mut self.reader)) => hello,
@@ -68,24 +71,30 @@ impl Stranger {
         }
     }
 
-    async fn judge(mut self, service: &Service, hello: &Hello) -> Option<Session> {
-        let result = knock(service, self.peer, hello).await;
-        record::login(service, self.visitor.id(), &self.peer, hello, result.as_ref().map(drop));
-        match result {
-            Ok(principal) => self.welcome(principal).await,
-            Err(refusal) => {
-                let failed = refusal.is_failed_authentication();
-                self.visitor.ends(if failed {
-                    Ending::AuthenticationFailed
-                } else {
-                    Ending::NoAuthentication
-                });
-                warn!(reason = %refusal, advice = refusal.advice(), "refused");
-                // A client that is gone already does without the reason.
-                self.sender.send_control(Packet::Close(refusal.close())).await.ok();
-                self.leave().await
+    async fn judge(self, service: &Service, hello: &Hello) -> Option<Session> {
+        match knock(service, self.peer, hello).await {
+            Ok(principal) => {
+                record::login(service, self.visitor.id(), &self.peer, Some(hello), Ok(()));
+                self.welcome(principal).await
             }
+            Err(refusal) => self.refuse(service, Some(hello), &refusal).await,
         }
+    }
+
+    /// Says no, and why as far as the peer may know; to one without a greeting before it has said anything.
+    async fn refuse(
+        mut self,
+        service: &Service,
+        hello: Option<&Hello>,
+        refusal: &LoginRefusal,
+    ) -> Option<Session> {
+        record::login(service, self.visitor.id(), &self.peer, hello, Err(refusal));
+        let failed = refusal.is_failed_authentication();
+        self.visitor.ends(if failed { Ending::AuthenticationFailed } else { Ending::NoAuthentication });
+        warn!(reason = %refusal, advice = refusal.advice(), "refused");
+        // A client that is gone already does without the reason.
+        self.sender.send_control(Packet::Close(refusal.close())).await.ok();
+        self.leave().await
     }
 
     async fn welcome(mut self, principal: Principal) -> Option<Session> {
