@@ -36,4 +36,4 @@ pub use error::StartError;
 pub use host_key::HostKeyError;
 pub use invitations::InvitationsError;
 pub use key_files::KeyRefusal;
-pub use server::{Changed, Server, Settings};
+pub use server::{Server, Settings};

@@ -101,30 +101,20 @@ impl Server {
 pub struct Settings(Arc<Service>);
 
 impl Settings {
-    /// Has the server go by `config` from now on; addresses and paths stay as they were. The audit trail is opened anew.
+    /// Has the server go by `config` from now on; addresses, paths and the log's form stay as they were, and the log
+    /// says so if they should have changed. The audit trail is opened anew.
     ///
     /// # Errors
     /// [`StartError::Audit`]; everything stays as it was then.
-    pub fn change(&self, config: Config) -> Result<Changed, StartError> {
-        let fixed = |config: &Config| (config.listen.clone(), config.paths.clone(), config.log.clone());
-        let changed = if fixed(&config) == fixed(&self.0.live().config) {
-            Changed::Everything
-        } else {
-            Changed::NotPlaces
-        };
-        self.0.change(Live::open(config)?);
+    pub fn change(&self, config: Config) -> Result<(), StartError> {
+        let live = Live::open(config)?;
+        for setting in live.config.fixed_changes(&self.0.live().config) {
+            warn!(setting, "changed in the file; it needs a restart to count");
+        }
+        self.0.change(live);
         self.0.record(&Event::Server(ServerChange::Reloaded));
-        Ok(changed)
+        Ok(())
     }
-}
-
-/// What came of a change of settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Changed {
-    /// All of them hold.
-    Everything,
-    /// All but addresses, paths or the form of the log, which need another start.
-    NotPlaces,
 }
 
 /// Serves one connection that is open already, until it ends or `stop` is ready. The host key is read or made only if

@@ -12,7 +12,7 @@ use rustix::process::umask;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
 use tokio::signal::unix::{self, SignalKind, signal};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::arguments::Arguments;
 use super::report;
@@ -21,7 +21,7 @@ use crate::error::StartError;
 use crate::listener::Accepted;
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::process::keep_children;
-use crate::server::{Changed, Server, Settings, serve_one};
+use crate::server::{Server, Settings, serve_one};
 
 /// File mode mask of every command; that of the server's own files is stricter by their own modes.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
@@ -87,10 +87,7 @@ async fn listen(arguments: Arguments, config: Config) -> Result<(), StartError> 
 /// Reads the settings again; those that hold stay if the new ones cannot be used.
 fn reload(arguments: &Arguments, settings: &Settings) {
     match load(arguments).and_then(|config| settings.change(config)) {
-        Ok(Changed::Everything) => info!("settings read again"),
-        Ok(Changed::NotPlaces) => {
-            warn!("settings read again; addresses, paths and [log] count from the next start");
-        }
+        Ok(()) => info!("settings read again"),
         Err(error) => error!(%error, "settings stay as they were"),
     }
 }
