@@ -62,6 +62,16 @@ impl Audit {
         Self::to(destination, settings)
     }
 
+    /// Whether [`Audit::open`] would succeed, as far as can be seen without making a file.
+    ///
+    /// # Errors
+    /// As [`Audit::open`].
+    pub(crate) fn check(settings: &AuditSettings) -> Result<(), AuditError> {
+        let AuditDestination::File(path) = &settings.to else { return Ok(()) };
+        let file = AuditFile(path.clone());
+        file.check().map_err(|source| AuditError::Open { to: file.to_string(), source })
+    }
+
     fn to(destination: Option<Box<dyn Destination>>, settings: &AuditSettings) -> Result<Self, AuditError> {
         let audit = Self {
             destination,

@@ -41,7 +41,7 @@ pub fn main() -> ExitCode {
 }
 
 fn administer(verb: &Verb, arguments: &Arguments) -> Result<(), StartError> {
-    let here = Here { config: serve::load(arguments)?, trust: Trust::current() };
+    let here = Here::new(arguments)?;
     match verb {
         Verb::Check => check::check(&here),
         Verb::Key => keys::show_host_key(&here),
@@ -59,6 +59,10 @@ struct Here {
 }
 
 impl Here {
+    fn new(arguments: &Arguments) -> Result<Self, StartError> {
+        Ok(Self { config: serve::load(arguments)?, trust: Trust::current() })
+    }
+
     fn door(&self) -> Door {
         Door::new(&self.config.paths, &self.trust)
     }

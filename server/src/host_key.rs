@@ -14,8 +14,8 @@ use tracing::info;
 /// # Errors
 /// [`HostKeyError`].
 pub(crate) fn load_or_make(path: &Path, trust: &Trust) -> Result<PrivateKey, HostKeyError> {
-    if let Some(key) = load(path, trust)? {
-        return Ok(key);
+    if let Some(text) = read_private(path, trust)? {
+        return parse(path, &text);
     }
     let key = PrivateKey::generate().map_err(|error| HostKeyError::Key(path.to_owned(), error))?;
     match create_private(path, key.to_openssh("telex host key").as_bytes()) {
@@ -32,12 +32,15 @@ pub(crate) fn load_or_make(path: &Path, trust: &Trust) -> Result<PrivateKey, Hos
     }
 }
 
-/// The key in `path`, if there is a file.
+/// Whether there is a key in `path`, or room for a new one as far as can be seen. Changes nothing.
 ///
 /// # Errors
-/// [`HostKeyError`].
-pub(crate) fn load(path: &Path, trust: &Trust) -> Result<Option<PrivateKey>, HostKeyError> {
-    read_private(path, trust)?.map(|text| parse(path, &text)).transpose()
+/// As [`load_or_make`].
+pub(crate) fn check(path: &Path, trust: &Trust) -> Result<(), HostKeyError> {
+    match read_private(path, trust)? {
+        Some(text) => parse(path, &text).map(drop),
+        None => Ok(()),
+    }
 }
 
 /// TLS with the key in `path`.

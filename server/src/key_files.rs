@@ -127,7 +127,7 @@ pub enum KeyRefusal {
     #[error(transparent)]
     File(#[from] FileError),
     /// A line of `revoked_keys` cannot be understood, so it may mean any key.
-    #[error("{}: {problem}; nobody is let in", path.display())]
+    #[error("{}; nobody is let in", problem.at(path))]
     UnreadableRevocations {
         /// The file.
         path: PathBuf,

@@ -1,6 +1,6 @@
 //! Addresses to listen on: checked, bound, accepting.
 
-mod unix_socket;
+pub(crate) mod unix_socket;
 
 use std::fmt;
 use std::io;
@@ -66,10 +66,7 @@ impl Listener {
             Err(StartError::Listen { source, .. }) if is_no_ipv6(&source) => {}
             Err(error) => return Err(error),
         }
-        let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let path = local_socket(variable("XDG_RUNTIME_DIR").as_deref(), variable("HOME").as_deref())
-            .ok_or(StartError::NoSocketPlace)?;
-        listeners.push(Self::Unix(UnixSocket::bind(&path)?));
+        listeners.push(Self::Unix(UnixSocket::bind(&default_socket()?)?));
         Ok(listeners)
     }
 
@@ -91,6 +88,16 @@ impl Listener {
             Self::Unix(socket) => Accepted::unix(socket.accept().await?),
         }
     }
+}
+
+/// Where the socket is of a server that was told no addresses.
+///
+/// # Errors
+/// [`StartError::NoSocketPlace`].
+pub(crate) fn default_socket() -> Result<PathBuf, StartError> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    local_socket(variable("XDG_RUNTIME_DIR").as_deref(), variable("HOME").as_deref())
+        .ok_or(StartError::NoSocketPlace)
 }
 
 /// A connection that nobody has let in.

@@ -1,5 +1,8 @@
 //! What is wrong with a line of a key file. The fault of whoever wrote the file.
 
+use std::fmt;
+use std::path::Path;
+
 use thiserror::Error;
 
 use super::KeyError;
@@ -14,6 +17,13 @@ pub struct Problem {
     pub line: usize,
     /// What is wrong with it.
     pub error: LineError,
+}
+
+impl Problem {
+    /// The problem with its place, as compilers write it: `PATH:LINE: …`.
+    pub fn at(&self, path: &Path) -> impl fmt::Display {
+        format!("{}:{}: {}", path.display(), self.line, self.error)
+    }
 }
 
 /// Why a line of a key file does not count. The texts quote the file: escape them for a terminal.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
@@ -40,13 +40,31 @@ pub(super) trait Sink: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct AuditFile(pub(super) PathBuf);
 
-impl Destination for AuditFile {
-    fn open(&self) -> io::Result<Opened> {
+impl AuditFile {
+    /// Whether it could be opened, as far as that can be seen without making it.
+    ///
+    /// # Errors
+    /// As [`Destination::open`].
+    pub(super) fn check(&self) -> io::Result<()> {
+        let has_place = || self.0.parent().is_some_and(Path::is_dir);
+        match Self::options().open(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && has_place() => Ok(()),
+            opened => check_trust(&opened?),
+        }
+    }
+
+    fn options() -> OpenOptions {
         // Not to hang on a FIFO: what it is can be asked only once it is open.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let mut options = OpenOptions::new();
-        let file =
-            options.read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(&self.0)?;
+        options.read(true).append(true).mode(0o600).custom_flags(flags);
+        options
+    }
+}
+
+impl Destination for AuditFile {
+    fn open(&self) -> io::Result<Opened> {
+        let file = Self::options().create(true).open(&self.0)?;
         check_trust(&file)?;
         let mid_line = Some(ends_mid_line(&file)?);
         Ok(Opened { sink: Arc::new(file), mid_line })

@@ -1,4 +1,4 @@
-//! `server check`: what a start with these settings would come to. Makes nothing but the file of the audit trail.
+//! `server check`: what a start with these settings would come to. Changes nothing.
 
 use std::net::ToSocketAddrs;
 use std::time::SystemTime;
@@ -9,19 +9,24 @@ use super::{Here, print};
 use crate::audit::Audit;
 use crate::error::StartError;
 use crate::host_key;
+use crate::listener::{default_socket, unix_socket};
 
 /// Says what is wrong, or what would be so.
 pub(super) fn check(here: &Here) -> Result<(), StartError> {
+    host_key::check(&here.config.paths.host_key, &here.trust)?;
+    for endpoint in &here.config.listen {
+        check_address(here, endpoint)?;
+    }
+    if here.config.listen.is_empty() {
+        unix_socket::check(&default_socket()?)?;
+    }
+    Audit::check(&here.config.audit)?;
+    // A server starts without these, and lets nobody in over TCP.
     let keys = here.keys();
     let authorized = keys.authorized()?;
     keys.revoked()?;
-    host_key::load(&here.config.paths.host_key, &here.trust)?;
-    Audit::open(&here.config.audit)?;
-    for endpoint in &here.config.listen {
-        check_reachable(here, endpoint)?;
-    }
     for problem in &authorized.problems {
-        print(&format!("{}: {problem}; this line lets nobody in", keys.authorized.display()))?;
+        print(&format!("{}; this line lets nobody in", problem.at(&keys.authorized)))?;
     }
     let invited =
         if here.invitations().any_open(SystemTime::now()) { ", and an invitation is open" } else { "" };
@@ -30,9 +35,12 @@ pub(super) fn check(here: &Here) -> Result<(), StartError> {
     Ok(())
 }
 
-/// As the server does when it binds the address.
-fn check_reachable(here: &Here, endpoint: &Endpoint) -> Result<(), StartError> {
-    let Endpoint::Tcp { host, port } = endpoint else { return Ok(()) };
+/// As the server does before it binds the address. Whether it can be had is not known: a server may have it.
+fn check_address(here: &Here, endpoint: &Endpoint) -> Result<(), StartError> {
+    let (host, port) = match endpoint {
+        Endpoint::Unix(path) => return unix_socket::check(path),
+        Endpoint::Tcp { host, port } => (host, port),
+    };
     let addresses = (host.as_str(), *port).to_socket_addrs();
     let mut addresses =
         addresses.map_err(|source| StartError::Listen { endpoint: endpoint.clone(), source })?;

@@ -27,7 +27,7 @@ pub(super) fn list(here: &Here) -> Result<(), StartError> {
         print(&format!("{} {state}{}", entry.key.fingerprint(), described(entry)))?;
     }
     for problem in &authorized.problems {
-        print(&format!("{}: {problem}; this line lets nobody in", keys.authorized.display()))?;
+        print(&format!("{}; this line lets nobody in", problem.at(&keys.authorized)))?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use common::escape::escape;
 
 use crate::error::StartError;
 use crate::host_key::HostKeyError;
+use crate::key_files::KeyRefusal;
 
 /// Exit codes, as in sysexits(3).
 const EX_UNAVAILABLE: u8 = 69;
@@ -46,6 +47,7 @@ fn advice(error: &StartError) -> Option<String> {
         StartError::Listen { .. } => Some("pass another address with --listen".to_owned()),
         StartError::NoConnection(_) => Some("--inetd is for a parent that passes a socket".to_owned()),
         StartError::Keys(error)
+        | StartError::Key(KeyRefusal::File(error))
         | StartError::HostKey(HostKeyError::File(error))
         | StartError::Config(ConfigError::File(error)) => error.advice(),
         StartError::HostKey(HostKeyError::Key(path, _)) => {

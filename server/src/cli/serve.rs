@@ -47,6 +47,9 @@ pub async fn inetd() -> u8 {
 }
 
 /// The settings in the file, and over them those of the command line.
+///
+/// # Errors
+/// [`StartError::Config`].
 pub(super) fn load(arguments: &Arguments) -> Result<Config, StartError> {
     let mut config = Config::load(arguments.config.as_deref(), &Places::of_user()?)?;
     if !arguments.listen.is_empty() {

@@ -76,13 +76,28 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether `path` has a directory that is private, or none yet. Changes nothing.
+///
+/// # Errors
+/// [`StartError::NotPrivate`].
+pub(crate) fn check(path: &Path) -> Result<(), StartError> {
+    let directory = path.parent().unwrap_or(path);
+    match fs::symlink_metadata(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        _ => check_private(directory),
+    }
+}
+
 fn make_private(directory: &Path) -> Result<(), StartError> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(|error| {
+        let reason = format!("it cannot be made: {}", system_reason(&error));
+        StartError::NotPrivate { directory: directory.to_owned(), reason }
+    })?;
+    check_private(directory)
+}
+
+fn check_private(directory: &Path) -> Result<(), StartError> {
     let not_private = |reason: String| StartError::NotPrivate { directory: directory.to_owned(), reason };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
-        .map_err(|error| not_private(format!("it cannot be made: {}", system_reason(&error))))?;
     let found = fs::symlink_metadata(directory).map_err(|error| not_private(system_reason(&error)))?;
     if !found.is_dir() {
         return Err(not_private("it is not a directory".to_owned()));
