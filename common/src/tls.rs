@@ -49,7 +49,7 @@ pub enum TlsError {
     /// What the peer sent is not TLS.
     #[error("the peer does not speak TLS")]
     NotTls {
-        /// The first bytes of it, at most 32.
+        /// The first bytes of it, at most 32; none if the peer closed without a word.
         said: Vec<u8>,
     },
     /// The peer ended the connection inside the handshake.
@@ -143,3 +143,6 @@ impl From<TlsError> for io::Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

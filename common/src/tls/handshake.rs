@@ -9,7 +9,7 @@ use tokio::task;
 use super::byte_queue::ByteQueue;
 use super::session::{LARGEST_RECORD, Session, Step};
 use super::settings::{ClientTls, ServerTls};
-use super::stream::TlsStream;
+use super::stream::{Early, TlsStream};
 use super::{SAID, TlsError};
 
 /// Bytes read at a time; a flight of either side is smaller.
@@ -84,12 +84,14 @@ struct Handshake {
     /// What came in the last read behind the handshake, at most a record.
     early: Vec<u8>,
     heard: bool,
+    /// The peer's announced end came right behind its handshake.
+    closed: bool,
 }
 
 impl Handshake {
     fn new(stream: TcpStream, session: Session) -> Self {
         let (incoming, outgoing) = (ByteQueue::default(), ByteQueue::default());
-        Self { stream, session, incoming, outgoing, early: Vec::new(), heard: false }
+        Self { stream, session, incoming, outgoing, early: Vec::new(), heard: false, closed: false }
     }
 
     /// As a server: hears some more, and says what is wrong with it.
@@ -117,13 +119,16 @@ impl Handshake {
 
     /// Makes of what has arrived what is to be sent.
     fn advance(mut self) -> (Self, Result<(), TlsError>) {
-        let Self { session, incoming, outgoing, early, .. } = &mut self;
+        let Self { session, incoming, outgoing, early, closed, .. } = &mut self;
         let step = session.receive(incoming, outgoing, &mut |bytes| early.extend_from_slice(bytes));
         let advanced = match step {
             Err(error) => Err(error),
             Ok(Step::Hungry) if incoming.len() > LARGEST_RECORD => Err(TlsError::TooLong),
             Ok(Step::Closed) if session.is_handshaking() => Err(TlsError::ClosedInHandshake),
-            Ok(_) => Ok(()),
+            Ok(step) => {
+                *closed = step == Step::Closed;
+                Ok(())
+            }
         };
         (self, advanced)
     }
@@ -150,6 +155,7 @@ impl Handshake {
 
     fn finish(self) -> Result<TlsStream, TlsError> {
         let peer = self.session.peer()?;
-        Ok(TlsStream::new(self.stream, self.session, peer, (self.incoming, self.outgoing), self.early))
+        let early = Early { plaintext: self.early, closed: self.closed };
+        Ok(TlsStream::new(self.stream, self.session, peer, (self.incoming, self.outgoing), early))
     }
 }

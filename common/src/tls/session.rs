@@ -26,11 +26,14 @@ use crate::keys::PublicKey;
 /// Plaintext of a full record (RFC 8446, section 5.1).
 pub(super) const RECORD: usize = 16 * 1024;
 
+/// Type, version and length of a record.
+const RECORD_HEADER: usize = 5;
+
 /// What a record adds at most to the plaintext it carries: header, content type, tag.
-const RECORD_OVERHEAD: usize = 5 + 1 + 16;
+const RECORD_OVERHEAD: usize = RECORD_HEADER + 1 + 16;
 
 /// Bytes of the largest record that a peer may send (RFC 8446, section 5.2).
-pub(super) const LARGEST_RECORD: usize = 5 + RECORD + 256;
+pub(super) const LARGEST_RECORD: usize = RECORD_HEADER + RECORD + 256;
 
 /// More than the records that announce the end take.
 const CLOSE_ROOM: usize = 1024;
@@ -50,16 +53,23 @@ pub(super) enum Step {
 }
 
 /// TLS for either side.
-pub(super) enum Session {
+pub(super) struct Session {
+    side: Side,
+    /// Bytes at the front of what has arrived that the library has looked at and wants to see again: whole records with
+    /// a part of a handshake message. 0 once the handshake is over.
+    kept: usize,
+}
+
+enum Side {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Client(_) => "Session::Client",
-            Self::Server(_) => "Session::Server",
+        f.write_str(match self.side {
+            Side::Client(_) => "Session of a client",
+            Side::Server(_) => "Session of a server",
         })
     }
 }
@@ -69,18 +79,19 @@ impl Session {
         let name = ServerName::try_from(NO_NAME)
             .map_err(|_| TlsError::Protocol(rustls::Error::UnsupportedNameType))?;
         let connection = UnbufferedClientConnection::new(settings.config.clone(), name)?;
-        Ok(Self::Client(Box::new(connection)))
+        Ok(Self { side: Side::Client(Box::new(connection)), kept: 0 })
     }
 
     pub(super) fn server(settings: &ServerTls) -> Result<Self, TlsError> {
-        Ok(Self::Server(Box::new(UnbufferedServerConnection::new(settings.config.clone())?)))
+        let connection = UnbufferedServerConnection::new(settings.config.clone())?;
+        Ok(Self { side: Side::Server(Box::new(connection)), kept: 0 })
     }
 
     /// Whether the handshake still goes on.
     pub(super) fn is_handshaking(&self) -> bool {
-        match self {
-            Self::Client(connection) => connection.is_handshaking(),
-            Self::Server(connection) => connection.is_handshaking(),
+        match &self.side {
+            Side::Client(connection) => connection.is_handshaking(),
+            Side::Server(connection) => connection.is_handshaking(),
         }
     }
 
@@ -89,9 +100,9 @@ impl Session {
     /// # Errors
     /// [`TlsError`] if the peer did not agree on our application protocol, or has shown no key.
     pub(super) fn peer(&self) -> Result<PublicKey, TlsError> {
-        let (protocol, keys) = match self {
-            Self::Client(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
-            Self::Server(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
+        let (protocol, keys) = match &self.side {
+            Side::Client(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
+            Side::Server(connection) => (connection.alpn_protocol(), connection.peer_certificates()),
         };
         // The library refuses another protocol, and lets none at all pass.
         if self.is_handshaking() || protocol != Some(APPLICATION_PROTOCOL) {
@@ -109,25 +120,26 @@ impl Session {
         outgoing: &mut ByteQueue,
         plaintext: &mut impl FnMut(&[u8]),
     ) -> Result<Step, TlsError> {
-        match self {
-            Self::Client(connection) => receive(&mut ***connection, incoming, outgoing, plaintext),
-            Self::Server(connection) => receive(&mut ***connection, incoming, outgoing, plaintext),
+        let Self { side, kept } = self;
+        match side {
+            Side::Client(connection) => receive(&mut ***connection, kept, incoming, outgoing, plaintext),
+            Side::Server(connection) => receive(&mut ***connection, kept, incoming, outgoing, plaintext),
         }
     }
 
     /// Adds `plaintext`, in one record or more, to `outgoing`. Only once the handshake is over.
     pub(super) fn send(&mut self, plaintext: &[u8], outgoing: &mut ByteQueue) -> Result<(), TlsError> {
-        match self {
-            Self::Client(connection) => send(&mut ***connection, plaintext, outgoing),
-            Self::Server(connection) => send(&mut ***connection, plaintext, outgoing),
+        match &mut self.side {
+            Side::Client(connection) => send(&mut ***connection, plaintext, outgoing),
+            Side::Server(connection) => send(&mut ***connection, plaintext, outgoing),
         }
     }
 
     /// Adds the announcement that nothing more will be sent.
     pub(super) fn close(&mut self, outgoing: &mut ByteQueue) -> Result<(), TlsError> {
-        match self {
-            Self::Client(connection) => close(&mut ***connection, outgoing),
-            Self::Server(connection) => close(&mut ***connection, outgoing),
+        match &mut self.side {
+            Side::Client(connection) => close(&mut ***connection, outgoing),
+            Side::Server(connection) => close(&mut ***connection, outgoing),
         }
     }
 }
@@ -175,58 +187,89 @@ impl Records for UnbufferedConnectionCommon<ServerConnectionData> {
     }
 }
 
+/// One record at a time, so that what the library does with it shows in how much it wants discarded: nothing of a part of
+/// a handshake message, or else everything it was given.
 fn receive(
     connection: &mut impl Records,
+    kept: &mut usize,
     incoming: &mut ByteQueue,
     outgoing: &mut ByteQueue,
     plaintext: &mut impl FnMut(&[u8]),
 ) -> Result<Step, TlsError> {
     loop {
-        let UnbufferedStatus { discard, state } = connection.process(incoming.bytes_mut());
-        let step = match state {
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                while let Some(record) = traffic.next_record() {
-                    plaintext(record?.payload);
-                }
-                Some(Step::Plaintext)
-            }
-            Ok(ConnectionState::EncodeTlsData(data)) => {
-                encode(data, outgoing)?;
-                None
-            }
-            Ok(ConnectionState::TransmitTlsData(sent)) => {
-                // Sent in order by whoever owns `outgoing`, which is all that the library needs to know.
-                sent.done();
-                None
-            }
-            Ok(ConnectionState::WriteTraffic(_) | ConnectionState::BlockedHandshake) => Some(Step::Hungry),
-            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Some(Step::Closed),
-            // Early data, which is not offered, and states of a later library.
-            Ok(_) => return Err(TlsError::Protocol(rustls::Error::HandshakeNotComplete)),
+        let record = record_len(incoming.bytes().get(*kept..).unwrap_or_default());
+        let given = record.map_or(incoming.len(), |len| *kept + len);
+        let records = incoming.bytes_mut().get_mut(..given).unwrap_or_default();
+        let UnbufferedStatus { discard, state } = connection.process(records);
+        let done = state.map_err(TlsError::from).and_then(|state| act_on(state, outgoing, plaintext));
+        incoming.pop(discard);
+        let step = match done {
+            Ok(step) => step,
             Err(error) => {
-                incoming.pop(discard);
                 take_alert(connection, outgoing);
-                return Err(error.into());
+                return Err(error);
             }
         };
-        incoming.pop(discard);
-        match step {
-            Some(Step::Hungry) if !connection.is_handshaking() && begins_with_a_record(incoming.bytes()) => {
-                return Err(TlsError::Protocol(
-                    PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into(),
-                ));
+        match (discard, step) {
+            (0, Some(Step::Hungry)) if record.is_some() => {
+                // A part of a message. The library would look for it here when we send, too; and after the handshake no
+                // peer has a reason to cut one.
+                if !connection.is_handshaking() {
+                    return Err(cut_message());
+                }
+                *kept = given;
             }
-            Some(step) => return Ok(step),
-            None => {}
+            (0, None) => {}
+            (0, Some(step)) => return Ok(step),
+            (discard, step) if discard == given && record.is_some() => {
+                *kept = 0;
+                match step {
+                    // There may be another record.
+                    None | Some(Step::Hungry) => {}
+                    Some(step) => return Ok(step),
+                }
+            }
+            // It has kept a record that came before one that it is done with.
+            _ => return Err(cut_message()),
         }
     }
 }
 
-/// Whether a whole record has been left where it was: part of a handshake message that its sender has cut into several,
-/// long after the handshake. The library keeps its place in the bytes, and would look for them when we send. No peer has
-/// a reason to do that.
-fn begins_with_a_record(bytes: &[u8]) -> bool {
-    matches!(bytes, [_, _, _, high, low, rest @ ..] if rest.len() >= u16::from_be_bytes([*high, *low]).into())
+/// Does what a state asks for; the step that was made, if it was one.
+fn act_on<D>(
+    state: ConnectionState<'_, '_, D>,
+    outgoing: &mut ByteQueue,
+    plaintext: &mut impl FnMut(&[u8]),
+) -> Result<Option<Step>, TlsError> {
+    match state {
+        ConnectionState::ReadTraffic(mut traffic) => {
+            while let Some(record) = traffic.next_record() {
+                plaintext(record?.payload);
+            }
+            Ok(Some(Step::Plaintext))
+        }
+        ConnectionState::EncodeTlsData(data) => encode(data, outgoing).map(|()| None),
+        ConnectionState::TransmitTlsData(sent) => {
+            // Sent in order by whoever owns `outgoing`, which is all that the library needs to know.
+            sent.done();
+            Ok(None)
+        }
+        ConnectionState::WriteTraffic(_) | ConnectionState::BlockedHandshake => Ok(Some(Step::Hungry)),
+        ConnectionState::PeerClosed | ConnectionState::Closed => Ok(Some(Step::Closed)),
+        // Early data, which is not offered, and states of a later library.
+        _ => Err(TlsError::Protocol(rustls::Error::HandshakeNotComplete)),
+    }
+}
+
+/// The length of the first record in `bytes`, if it is whole.
+fn record_len(bytes: &[u8]) -> Option<usize> {
+    let [_, _, _, high, low, rest @ ..] = bytes else { return None };
+    let len = usize::from(u16::from_be_bytes([*high, *low]));
+    (rest.len() >= len).then_some(RECORD_HEADER + len)
+}
+
+fn cut_message() -> TlsError {
+    TlsError::Protocol(PeerMisbehaved::MessageInterleavedWithHandshakeMessage.into())
 }
 
 /// After an error, the library still holds what the peer is to be told about it. It must not get to look at the incoming

@@ -30,7 +30,16 @@ pub struct TlsStream {
     peer: PublicKey,
     incoming: ByteQueue,
     outgoing: ByteQueue,
-    early: Vec<u8>,
+    early: Early,
+}
+
+/// What came in one read with the end of the handshake, and was decrypted with it.
+#[derive(Debug)]
+pub(super) struct Early {
+    /// At most a record.
+    pub(super) plaintext: Vec<u8>,
+    /// Whether the peer has announced its end.
+    pub(super) closed: bool,
 }
 
 impl TlsStream {
@@ -39,7 +48,7 @@ impl TlsStream {
         session: Session,
         peer: PublicKey,
         (incoming, outgoing): (ByteQueue, ByteQueue),
-        early: Vec<u8>,
+        early: Early,
     ) -> Self {
         Self { stream, session, peer, incoming, outgoing, early }
     }
@@ -76,10 +85,10 @@ impl TlsStream {
             stream: Arc::clone(&stream),
             shared: Arc::clone(&shared),
             incoming: self.incoming,
-            plaintext: self.early,
+            plaintext: self.early.plaintext,
             read: 0,
             busy: false,
-            closed: false,
+            closed: self.early.closed,
         };
         (reader, TlsWriter { stream, shared, sending: ByteQueue::default(), ended: false })
     }
