@@ -71,3 +71,6 @@ async fn finish_writing(mut writer: Writer) {
         Err(_) => writer.abort(),
     }
 }
+
+#[cfg(test)]
+mod tests;

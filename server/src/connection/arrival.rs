@@ -93,6 +93,8 @@ impl HandshakeFailure {
     fn ending(&self) -> Ending {
         match self {
             Self::TooLate => Ending::DeadlinePassed,
+            // A port scanner, or a health check.
+            Self::Tls(TlsError::NotTls { said }) if said.is_empty() => Ending::NoAuthentication,
             // A client that does not trust us says so, and one that is gone says nothing.
             Self::Tls(TlsError::Refused(_) | TlsError::ClosedInHandshake | TlsError::Io(_)) => {
                 Ending::NoAuthentication

@@ -65,6 +65,9 @@ impl Jobs {
     /// [`ConnectionError`] if it breaks a rule.
     pub(super) fn handle(&mut self, packet: Packet<ClientMessage>) -> Result<(), ConnectionError> {
         match packet {
+            Packet::Message { job: JobNumber::CONNECTION, .. } => {
+                Err(ConnectionError::Violation("a request about no job"))
+            }
             Packet::Message { job, message } => match message {
                 ClientMessage::Start { id, spec } => self.start(job, id, spec),
                 ClientMessage::Signal(signal) => {

@@ -1,0 +1,212 @@
+//! Every frame that a peer can send, and what becomes of it in every state.
+//!
+//! No match here has a wildcard for kinds or messages: a new one does not compile until it has its row.
+
+use std::iter::successors;
+
+use common::frame::{Header, JobNumber, Kind, StreamId};
+use common::greeting::{Close, CloseCode, Hello, Welcome};
+use common::job::{Ended, Outcome, Program, Signal, Spec};
+use common::message::{self, ClientMessage, ServerMessage};
+
+use super::super::world::{World, start};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Before HELLO.
+    Stranger,
+    /// After it.
+    Session,
+    /// After it, while the server stops and a job is not over yet.
+    Stopping,
+    /// The peer has said CLOSE.
+    Closed,
+}
+
+/// Which job a frame names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The connection itself.
+    Connection,
+    /// One that has ended.
+    Over,
+    /// One that runs.
+    Running,
+    /// One that was never started.
+    Never,
+}
+
+impl Named {
+    const ALL: [Self; 4] = [Self::Connection, Self::Over, Self::Running, Self::Never];
+
+    pub(super) fn number(self) -> u32 {
+        match self {
+            Self::Connection => 0,
+            Self::Over => 1,
+            Self::Running => 2,
+            Self::Never => 9,
+        }
+    }
+}
+
+/// What a frame carries.
+#[derive(Debug, Clone)]
+enum Payload {
+    Client(ClientMessage),
+    Server(ServerMessage),
+    Bytes(Vec<u8>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Sample {
+    pub(super) kind: Kind,
+    pub(super) named: Named,
+    stream: Option<StreamId>,
+    payload: Payload,
+}
+
+/// What becomes of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It has its effect, and the connection goes on.
+    Taken,
+    /// It has none, and the connection goes on.
+    PassedOver,
+    /// It ends the connection in good order.
+    Goodbye,
+    /// It ends the connection with CLOSE 3.
+    Violation,
+    /// Nobody reads it.
+    Unheard,
+}
+
+/// One of each request.
+fn requests() -> impl Iterator<Item = ClientMessage> {
+    let first = start(Spec::new(Program::Argv(vec!["true".into()])));
+    successors(Some(first), |message| match message {
+        ClientMessage::Start { .. } => Some(ClientMessage::Signal(Signal::CONT)),
+        ClientMessage::Signal(_) => Some(ClientMessage::Cancel),
+        ClientMessage::Cancel => None,
+    })
+}
+
+/// One of each response.
+fn responses() -> impl Iterator<Item = ServerMessage> {
+    successors(Some(ServerMessage::Started { process_id: 1 }), |message| match message {
+        ServerMessage::Started { .. } => Some(ServerMessage::Ended(Ended {
+            outcome: Outcome::Exited(0),
+            totals: Vec::new(),
+            stdin_consumed: 0,
+            output_left_open: false,
+        })),
+        ServerMessage::Ended(_) => Some(ServerMessage::GoingAway),
+        ServerMessage::GoingAway => None,
+    })
+}
+
+fn payloads(kind: Kind) -> Vec<Payload> {
+    let bytes = |bytes: &[u8]| vec![Payload::Bytes(bytes.to_vec())];
+    match kind {
+        Kind::Hello => bytes(&Hello::new("", "test").encode()),
+        Kind::Welcome => bytes(&Welcome { version: 1, software: "test".to_owned() }.encode()),
+        Kind::Close => bytes(&Close::new(CloseCode::GoingAway, "bye").encode()),
+        Kind::Ping | Kind::Pong => bytes(b"hi"),
+        Kind::Request => requests().map(Payload::Client).collect(),
+        Kind::Response => responses().map(Payload::Server).collect(),
+        Kind::Data => bytes(b"x"),
+        Kind::Eof | Kind::StopSending => bytes(b""),
+        // The limit that every stream begins with; nothing consumed.
+        Kind::Ack => bytes(&[0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    }
+}
+
+pub(super) fn samples() -> Vec<Sample> {
+    let streams = [None].into_iter().chain(StreamId::ALL.map(Some));
+    let mut samples = Vec::new();
+    for kind in Kind::ALL {
+        for payload in payloads(kind) {
+            for named in Named::ALL {
+                samples.extend(streams.clone().map(|stream| {
+                    let payload = payload.clone();
+                    Sample { kind, named, stream, payload }
+                }));
+            }
+        }
+    }
+    samples
+}
+
+impl Sample {
+    pub(super) fn bytes(&self, world: &World, marker: &str) -> Vec<u8> {
+        let payload = match &self.payload {
+            Payload::Client(ClientMessage::Start { .. }) => {
+                message::encode(&world.start_marker(marker)).unwrap()
+            }
+            Payload::Client(message) => message::encode(message).unwrap(),
+            Payload::Server(message) => message::encode(message).unwrap(),
+            Payload::Bytes(bytes) => bytes.clone(),
+        };
+        let header = Header {
+            kind: self.kind,
+            stream: self.stream,
+            job: JobNumber(self.named.number()),
+            offset: 0,
+            payload_len: payload.len(),
+        };
+        [&header.encode()[..], &payload].concat()
+    }
+
+    /// The table.
+    pub(super) fn answer(&self, state: State) -> Answer {
+        match state {
+            State::Closed => Answer::Unheard,
+            State::Stranger if self.kind == Kind::Hello && self.concerns_the_connection() => Answer::Taken,
+            State::Stranger => Answer::Violation,
+            State::Session | State::Stopping => self.answer_in_session(),
+        }
+    }
+
+    fn answer_in_session(&self) -> Answer {
+        let only_of_connection = |answer| {
+            if self.concerns_the_connection() { answer } else { Answer::Violation }
+        };
+        match self.kind {
+            Kind::Hello | Kind::Welcome | Kind::Pong | Kind::Response => Answer::Violation,
+            Kind::Close => only_of_connection(Answer::Goodbye),
+            Kind::Ping => only_of_connection(Answer::Taken),
+            Kind::Request if self.stream.is_some() => Answer::Violation,
+            Kind::Request => match &self.payload {
+                Payload::Client(ClientMessage::Start { .. }) => match self.named {
+                    Named::Never => Answer::Taken,
+                    Named::Connection | Named::Over | Named::Running => Answer::Violation,
+                },
+                Payload::Client(ClientMessage::Signal(_) | ClientMessage::Cancel) => self.answer_of_job(),
+                Payload::Server(_) | Payload::Bytes(_) => Answer::Violation,
+            },
+            Kind::Data | Kind::Eof => match self.stream {
+                Some(StreamId::Stdin) => self.answer_of_job(),
+                Some(StreamId::Stdout | StreamId::Stderr) | None => Answer::Violation,
+            },
+            Kind::Ack | Kind::StopSending => match self.stream {
+                Some(StreamId::Stdout | StreamId::Stderr) => self.answer_of_job(),
+                Some(StreamId::Stdin) | None => Answer::Violation,
+            },
+        }
+    }
+
+    fn concerns_the_connection(&self) -> bool {
+        self.named == Named::Connection && self.stream.is_none()
+    }
+
+    fn answer_of_job(&self) -> Answer {
+        match self.named {
+            Named::Running => Answer::Taken,
+            Named::Over => Answer::PassedOver,
+            Named::Connection | Named::Never => Answer::Violation,
+        }
+    }
+
+    pub(super) fn is_start(&self) -> bool {
+        matches!(self.payload, Payload::Client(ClientMessage::Start { .. }))
+    }
+}
