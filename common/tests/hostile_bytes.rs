@@ -21,6 +21,7 @@ use std::fmt::Debug;
 use bytes::BytesMut;
 use common::connection::{ConnectionError, PacketReader};
 use common::frame::{self, FrameError, HEADER_LEN, Kind};
+use common::greeting::{Hello, Welcome};
 use common::limits;
 use common::message::{self, ClientMessage, Message, MessageError, ServerMessage};
 use common::packet::{Packet, PacketError};
@@ -31,6 +32,9 @@ use rows::{Row, client_rows, server_rows};
 
 /// The largest payload there is, and a page for everything else.
 const LARGEST_BLOCK: usize = limits::REQUEST_PAYLOAD + 4 * 1024;
+
+/// What a reader asks the system for at a time, with a page for what waits.
+const READ_BUFFER: usize = 20 * 1024;
 
 /// What a receiver makes of `bytes`: whole packets, and then nothing more or an error.
 fn decode_all<M: Message>(bytes: &[u8]) -> (Vec<Packet<M>>, Result<(), PacketError>) {
@@ -185,6 +189,41 @@ fn a_reader_stores_no_more_than_the_limit_whatever_is_claimed() {
             assert!(largest <= LARGEST_BLOCK, "{largest} bytes for a {kind:?} of {length}");
             let refused = matches!(result, Err(ConnectionError::Packet(PacketError::Frame(_))));
             assert_eq!(refused, length < 16 || length > limit + 16, "{kind:?} of {length}: {result:?}");
+        }
+    }
+}
+
+#[test]
+fn a_reader_for_strangers_stores_no_more_than_a_greeting_whatever_is_claimed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let greeting = limits::GREETING_PAYLOAD as u32;
+    for kind in Kind::ALL {
+        for length in [16, 16 + greeting, 17 + greeting, kind.payload_limit() as u32 + 16, 1 << 31, u32::MAX]
+        {
+            let bytes = [&header(length, kind)[..], &[b'x'; 300_000]].concat();
+            let read =
+                async || PacketReader::<_, ClientMessage>::new(&bytes[..]).next_of(&[Kind::Hello]).await;
+            let (result, Memory { largest, .. }) = memory_of(|| runtime.block_on(read()));
+            assert!(result.is_err(), "{kind:?} of {length}: {result:?}");
+            assert!(largest <= READ_BUFFER, "{largest} bytes for a {kind:?} of {length}");
+        }
+    }
+}
+
+#[test]
+fn lengths_inside_greetings_are_not_believed() {
+    let hello = Hello { user: "ann".into(), ..Hello::new("", "telex 1") }.encode();
+    let welcome = Welcome { version: 1, software: "telex 1".into() }.encode();
+    for claim in [0x80, 0xff, 0x7fff, 0xffff_u16] {
+        for (greeting, is_hello) in [(&hello, true), (&welcome, false)] {
+            for at in 8..greeting.len() - 1 {
+                let mut hostile = greeting.to_vec();
+                hostile[at..at + 2].copy_from_slice(&claim.to_le_bytes());
+                let ((), Memory { largest, held }) = memory_of(|| {
+                    if is_hello { drop(Hello::decode(&hostile)) } else { drop(Welcome::decode(&hostile)) }
+                });
+                assert!(largest <= hostile.len() && held == 0, "{largest} bytes for {claim} at {at}");
+            }
         }
     }
 }

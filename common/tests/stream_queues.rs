@@ -133,6 +133,57 @@ fn what_is_refused_is_not_queued() {
 }
 
 #[test]
+fn sixteen_megabytes_beyond_the_window_are_refused_and_none_of_them_kept() {
+    const EXCESS: usize = 16 * 1024 * 1024;
+    for window in [INITIAL_WINDOW, INITIAL_WINDOW + STREAM_WINDOW] {
+        let stream = inbound();
+        let pieces = window as usize / 1024;
+        let ((), Memory { held, .. }) = memory_of(|| {
+            for piece in 0..pieces {
+                stream.receive(1024 * piece as u64, content(1024 * piece as u64, 1024)).unwrap();
+                if stream.received() == INITIAL_WINDOW && window > INITIAL_WINDOW {
+                    take_all(&stream);
+                }
+            }
+            let beyond = |end| StreamError::BeyondLimit { end, limit: window };
+            assert_eq!(stream.receive(window, content(window, 1)), Err(beyond(window + 1)));
+            for offset in (window..window + EXCESS as u64).step_by(DATA_PAYLOAD) {
+                assert!(stream.receive(offset, Bytes::from(vec![b'x'; DATA_PAYLOAD])).is_err());
+            }
+            assert!(stream.receive(window, Bytes::from(vec![b'x'; EXCESS])).is_err());
+        });
+        assert!(held <= window as isize + 64 * 1024, "{held} bytes held for a window of {window}");
+        assert_eq!(stream.received(), window);
+    }
+}
+
+#[test]
+fn an_offset_or_a_length_that_overflows_is_refused() {
+    let stream = inbound();
+    for offset in [1, u64::MAX - 1, u64::MAX] {
+        assert_eq!(stream.receive(offset, content(0, 5)), Err(StreamError::Gap { offset, received: 0 }));
+    }
+    stream.receive(0, content(0, 5)).unwrap();
+    for total in [0, 4, 6, u64::MAX] {
+        assert_eq!(stream.finish(total), Err(StreamError::WrongTotal { total, received: 5 }));
+    }
+    let sender = Outbound::default();
+    sender.send(10).unwrap();
+    for ack in [
+        Ack { received: u64::MAX, limit: u64::MAX, consumed: 0 },
+        Ack { received: 11, limit: u64::MAX, consumed: 0 },
+        Ack { received: 10, limit: INITIAL_WINDOW - 1, consumed: 0 },
+        Ack { received: 10, limit: INITIAL_WINDOW, consumed: u64::MAX },
+    ] {
+        assert_eq!(sender.acknowledge(ack), Err(StreamError::ImpossibleAck), "{ack:?}");
+    }
+    // The largest limit there is overflows nothing.
+    sender.acknowledge(Ack { received: 10, limit: u64::MAX, consumed: 10 }).unwrap();
+    assert_eq!(poll_once(sender.credit()), Poll::Ready(Ok(u64::MAX - 10)));
+    assert_eq!(sender.send(usize::MAX), None);
+}
+
+#[test]
 fn a_budget_is_taken_once_per_stream_and_given_back_with_it() {
     let server = Budget::new(2 * EXTRA);
     let connection = server.child(10 * EXTRA);
