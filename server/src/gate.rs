@@ -36,6 +36,8 @@ pub(crate) struct Visitor {
     id: ConnectionId,
     /// Cancelled when it has to make room for somebody else.
     pub(crate) evicted: CancellationToken,
+    /// Somebody makes room for it, and has not had the time to go yet.
+    pub(crate) displaces: bool,
     ending: Ending,
 }
 
@@ -60,12 +62,19 @@ impl Gate {
         match state.admission.arrive(origin, Instant::now()) {
             Arrival::Refused(refusal) => Err(refusal),
             Arrival::Admitted { id, evicted } => {
-                if let Some(token) = evicted.and_then(|evicted| state.waiting.remove(&evicted)) {
+                let displaced = evicted.and_then(|evicted| state.waiting.remove(&evicted));
+                if let Some(token) = &displaced {
                     token.cancel();
                 }
                 let evicted = CancellationToken::new();
                 state.waiting.insert(id, evicted.clone());
-                Ok(Visitor { gate: Arc::clone(self), id, evicted, ending: Ending::OurFault })
+                Ok(Visitor {
+                    gate: Arc::clone(self),
+                    id,
+                    evicted,
+                    displaces: displaced.is_some(),
+                    ending: Ending::OurFault,
+                })
             }
         }
     }

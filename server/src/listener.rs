@@ -12,7 +12,7 @@ use common::endpoint::{DEFAULT_PORT, Endpoint, local_socket};
 use common::tls::Alert;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 
 use crate::admission::Refusal;
 use crate::connection::Arrival;
@@ -20,6 +20,10 @@ use crate::error::StartError;
 use crate::gate::Visitor;
 use crate::login::Door;
 use unix_socket::UnixSocket;
+
+/// Connections that wait in the system to be accepted (listen(2), which has a limit of its own). The usual 128 are full when
+/// a few hundred clients come at once, and whoever finds them full tries again only after a second.
+const BACKLOG: u32 = 1024;
 
 /// A bound address.
 #[derive(Debug)]
@@ -48,7 +52,7 @@ impl Listener {
                 }
                 let mut listeners = Vec::new();
                 for address in addresses {
-                    listeners.push(Self::Tcp(bind_tcp(address).await?));
+                    listeners.push(Self::Tcp(bind_tcp(address)?));
                 }
                 Ok(listeners)
             }
@@ -59,9 +63,9 @@ impl Listener {
     ///
     /// # Errors
     /// [`StartError`] as for [`Listener::bind`]; a machine without IPv6 is none.
-    pub(crate) async fn bind_default() -> Result<Vec<Self>, StartError> {
-        let mut listeners = vec![Self::Tcp(bind_tcp((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into()).await?)];
-        match bind_tcp((Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()).await {
+    pub(crate) fn bind_default() -> Result<Vec<Self>, StartError> {
+        let mut listeners = vec![Self::Tcp(bind_tcp((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into())?)];
+        match bind_tcp((Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()) {
             Ok(listener) => listeners.push(Self::Tcp(listener)),
             Err(StartError::Listen { source, .. }) if is_no_ipv6(&source) => {}
             Err(error) => return Err(error),
@@ -155,8 +159,15 @@ impl fmt::Display for Accepted {
     }
 }
 
-async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| {
+fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // As the standard library does it: connections of a server before this one may linger on.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().map_err(|source: io::Error| {
         let endpoint = tcp_endpoint(address);
         match source.kind() {
             io::ErrorKind::AddrInUse => StartError::InUse { endpoint },

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::endpoint::Endpoint;
 use common::keys::Trust;
-use tokio::time;
+use tokio::{task, time};
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -52,7 +52,7 @@ impl Server {
             listeners.extend(Listener::bind(endpoint, &door).await?);
         }
         if config.listen.is_empty() {
-            listeners = Listener::bind_default().await?;
+            listeners = Listener::bind_default()?;
         }
         let service = Service::new(Live::open(config)?, door, Some(tls));
         Ok(Self { listeners, service: Arc::new(service) })
@@ -135,7 +135,7 @@ pub(crate) async fn serve_one(
     };
     let service = Arc::new(Service::new(Live::open(config)?, door, tls));
     let stopping = service.stopping.clone();
-    let Some(arrival) = enter(&service, accepted) else { return Ok(()) };
+    let Some(arrival) = enter(&service, accepted).await else { return Ok(()) };
     let mut serving = std::pin::pin!(connection::serve(service, arrival));
     tokio::select! {
         () = &mut serving => return Ok(()),
@@ -166,7 +166,7 @@ async fn accept(listener: Listener, service: Arc<Service>, connections: TaskTrac
             Ok(accepted) => {
                 failing = false;
                 let span = info_span!("connection", peer = %accepted);
-                if let Some(arrival) = enter(&service, accepted) {
+                if let Some(arrival) = enter(&service, accepted).await {
                     let serve = connection::serve(Arc::clone(&service), arrival);
                     connections.spawn(serve.instrument(span));
                 }
@@ -183,11 +183,17 @@ async fn accept(listener: Listener, service: Arc<Service>, connections: TaskTrac
 }
 
 /// Brings a connection through the gate, or sends it away.
-fn enter(service: &Service, accepted: Accepted) -> Option<Arrival> {
+async fn enter(service: &Service, accepted: Accepted) -> Option<Arrival> {
     let address = accepted.address();
     let exempt = address.is_some_and(|address| service.live().config.limits.is_exempt(address));
     match service.gate.enter(address, exempt) {
-        Ok(visitor) => Some(accepted.arrive(visitor)),
+        Ok(visitor) => {
+            if visitor.displaces {
+                // Else a burst of newcomers would be held beside all those who make room for it.
+                task::yield_now().await;
+            }
+            Some(accepted.arrive(visitor))
+        }
         Err(refusal) => {
             accepted.turn_away(refusal);
             None

@@ -1,6 +1,12 @@
 //! `client --agent`: OpenSSH's agent lets a client in without a key in any file of Telex, and an agent that lies, breaks off
 //! or says nothing costs one line and exit code 125.
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};

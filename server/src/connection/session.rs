@@ -5,7 +5,6 @@ use std::sync::Arc;
 use common::connection::ConnectionError;
 use common::greeting::{Close, CloseCode};
 use common::packet::Packet;
-use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::jobs::{Jobs, permit};
@@ -45,39 +44,48 @@ impl Session {
         let place = service.sessions.enter(self.principal.clone());
         let mut jobs =
             Jobs::new(Arc::clone(service), self.principal.clone(), connection, self.sender.clone());
-        if let Err(error) = self.route(service, &place.revoked, &mut jobs).await {
-            if error.is_violation() {
-                record::violation(service, connection, peer.remote(), &error.to_string());
+        let sent_away = tokio::select! {
+            routed = self.route(service, &mut jobs) => {
+                routed.is_err_and(|error| self.part_with(service, &error))
             }
-            // Before the jobs are ended, so that a client takes their ends for what they are: a consequence.
-            send_close(&error, &self.sender);
-        }
-        jobs.abandon().await;
-        debug!("disconnected");
-        record::change(service, connection, &peer, ConnectionChange::Closed);
+            // Whatever it waits for: a client that does not read makes it wait for long.
+            () = place.revoked.cancelled() => {
+                let close = Close::new(CloseCode::Denied, "this key is not authorised any more");
+                self.sender.try_send_control(Packet::Close(close)).ok();
+                true
+            }
+        };
         let Self { visitor, reader, sender, writer, .. } = self;
         drop(sender);
-        finish_writing(writer).await;
+        if sent_away {
+            // CLOSE is the last that it hears, if it reads at all: the last words of its jobs need not wait for it.
+            tokio::join!(jobs.abandon(), finish_writing(writer));
+        } else {
+            jobs.abandon().await;
+            finish_writing(writer).await;
+        }
+        debug!("disconnected");
+        record::change(service, connection, &peer, ConnectionChange::Closed);
         drop((visitor, reader));
     }
 
-    async fn route(
-        &mut self,
-        service: &Service,
-        revoked: &CancellationToken,
-        jobs: &mut Jobs,
-    ) -> Result<(), ConnectionError> {
+    /// Says why the connection ends, before the jobs are ended: so a client takes their ends for what they are, a
+    /// consequence. Whether the client is sent away, as opposed to gone.
+    fn part_with(&self, service: &Service, error: &ConnectionError) -> bool {
+        if error.is_violation() {
+            record::violation(service, self.visitor.id(), self.principal.peer().remote(), &error.to_string());
+        }
+        send_close(error, &self.sender);
+        error.is_violation()
+    }
+
+    async fn route(&mut self, service: &Service, jobs: &mut Jobs) -> Result<(), ConnectionError> {
         let Self { principal, reader, sender, .. } = self;
         let mut told = false;
         loop {
             let packet = tokio::select! {
                 packet = reader.next() => packet?,
                 () = sender.closed() => return Ok(()),
-                () = revoked.cancelled() => {
-                    let close = Close::new(CloseCode::Denied, "this key is not authorised any more");
-                    sender.try_send_control(Packet::Close(close)).ok();
-                    return Ok(());
-                }
                 () = service.stopping.cancelled(), if !told => {
                     told = true;
                     jobs.stop_accepting().await;
