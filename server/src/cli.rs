@@ -32,7 +32,10 @@ pub use self::serve::inetd;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(instead) => return ExitCode::from(report::usage(&instead)),
+    };
     let result = match &arguments.verb {
         None => serve::serve(arguments),
         Some(verb) => administer(verb, &arguments),

@@ -22,6 +22,20 @@ pub(super) fn exit_code(result: Result<(), StartError>) -> u8 {
     code(&error)
 }
 
+/// Says what is wrong with the command line, whose words may be anything; or prints help or the version, if that is what it
+/// asks for. The exit code.
+pub(super) fn usage(instead: &clap::Error) -> u8 {
+    if instead.use_stderr() {
+        for line in instead.to_string().lines() {
+            eprintln!("{}", escape(line));
+        }
+    } else {
+        // Nobody is left to tell that stdout is gone.
+        instead.print().ok();
+    }
+    u8::try_from(instead.exit_code()).unwrap_or(EX_SOFTWARE)
+}
+
 fn code(error: &StartError) -> u8 {
     match error {
         StartError::InUse { .. } | StartError::Listen { .. } => EX_UNAVAILABLE,
