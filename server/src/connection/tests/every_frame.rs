@@ -185,7 +185,8 @@ async fn end(world: &World, met: Vec<Row>) {
     }
 }
 
-/// Requires that exactly what the table allows has been started, and that each violation is written down once.
+/// Requires that exactly what the table allows has been started, and that each violation is written down once; of those of
+/// strangers, who can be many, at least some.
 fn check_trail(world: &World, state: State, rows: &[(usize, Sample)], refused: usize) {
     let greeted = if state == State::Stranger { 0 } else { 2 };
     let is_granted = |(_, sample): &&(usize, Sample)| {
@@ -195,7 +196,12 @@ fn check_trail(world: &World, state: State, rows: &[(usize, Sample)], refused: u
     assert_eq!(world.records("job_start").len(), greeted * rows.len() + granted, "{state:?}");
     let is_violation = |(_, sample): &&(usize, Sample)| sample.answer(state) == Answer::Violation;
     let violations = rows.iter().filter(is_violation).count();
-    assert_eq!((world.records("protocol_violation").len(), refused), (violations, violations), "{state:?}");
+    assert_eq!(refused, violations, "{state:?}");
+    let recorded = world.records("protocol_violation").len();
+    match state {
+        State::Stranger => assert!((violations.min(5)..=violations).contains(&recorded), "{recorded}"),
+        State::Session | State::Stopping | State::Closed => assert_eq!(recorded, violations, "{state:?}"),
+    }
 }
 
 async fn every_frame_in(state: State) {
