@@ -59,17 +59,18 @@ impl Jobs {
         }
     }
 
-    /// Takes a packet about a job. Never waits.
+    /// Takes a packet about a job. Never waits for one: only until there is room for the answer to a START that is not
+    /// granted, so that a client that does not read them cannot make us remember them.
     ///
     /// # Errors
     /// [`ConnectionError`] if it breaks a rule.
-    pub(super) fn handle(&mut self, packet: Packet<ClientMessage>) -> Result<(), ConnectionError> {
+    pub(super) async fn handle(&mut self, packet: Packet<ClientMessage>) -> Result<(), ConnectionError> {
         match packet {
             Packet::Message { job: JobNumber::CONNECTION, .. } => {
                 Err(ConnectionError::Violation("a request about no job"))
             }
             Packet::Message { job, message } => match message {
-                ClientMessage::Start { id, spec } => self.start(job, id, spec),
+                ClientMessage::Start { id, spec } => self.start(job, id, spec).await,
                 ClientMessage::Signal(signal) => {
                     permit(&self.principal, Action::Signal)?;
                     self.command(job, JobCommand::Signal(signal))
@@ -119,16 +120,13 @@ impl Jobs {
         self.tasks.wait().await;
     }
 
-    fn start(&mut self, number: JobNumber, id: JobId, mut spec: Spec) -> Result<(), ConnectionError> {
+    async fn start(&mut self, number: JobNumber, id: JobId, mut spec: Spec) -> Result<(), ConnectionError> {
         if number.0 <= self.last_number {
             return Err(ConnectionError::Violation("a job number that was used before"));
         }
         self.last_number = number.0;
         match self.admit(&id, &mut spec) {
-            Ok(registration) => {
-                self.spawn(number, id, spec, registration);
-                Ok(())
-            }
+            Ok(registration) => self.spawn(number, id, spec, registration),
             Err(reason) => {
                 self.service.record(&Event::JobRefused {
                     connection: self.connection,
@@ -136,9 +134,10 @@ impl Jobs {
                     owner: self.principal.owner(),
                     reason: &reason,
                 });
-                self.refuse(number, reason)
+                self.refuse(number, reason).await;
             }
         }
+        Ok(())
     }
 
     fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<Registration, String> {
@@ -196,7 +195,7 @@ impl Jobs {
     }
 
     /// Answers a START that is in order but not granted.
-    fn refuse(&self, number: JobNumber, reason: String) -> Result<(), ConnectionError> {
+    async fn refuse(&self, number: JobNumber, reason: String) {
         let ended = Ended {
             outcome: Outcome::NotStarted(StartFailure::Refused(reason)),
             totals: Vec::new(),
@@ -204,8 +203,8 @@ impl Jobs {
             output_left_open: false,
         };
         let packet = Packet::Message { job: number, message: ServerMessage::Ended(ended) };
-        // Waiting here would stop the reading, and remembering the answer would let a flood fill the memory.
-        self.sender.try_send_control(packet).map_err(|_| ConnectionError::Violation("a flood of starts"))
+        // Without a connection there is nobody to tell.
+        self.sender.send_control(packet).await.ok();
     }
 
     fn command(&self, number: JobNumber, command: JobCommand) -> Result<(), ConnectionError> {

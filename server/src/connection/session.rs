@@ -113,7 +113,7 @@ impl Session {
                 Packet::Close(Close { code, text }) => {
                     return Err(ConnectionError::ClosedByPeer { code, text });
                 }
-                packet => jobs.handle(packet)?,
+                packet => jobs.handle(packet).await?,
             }
         }
     }

@@ -13,7 +13,8 @@ use rustix::process::Pid;
 use tokio::sync::Mutex;
 use tokio::task;
 
-/// How old a listing may be. A thousand jobs that end at once then cost one listing, and not a thousand.
+/// How old a listing may be that was there before it was asked for. With this, a thousand jobs that end at once cost a few
+/// listings, and not a thousand.
 const FRESH: Duration = Duration::from_millis(20);
 
 /// Longest line of `/proc/PID/stat` that matters: its first fields, behind a name of at most 64 bytes.
@@ -37,10 +38,10 @@ pub(super) struct Listing {
 impl ProcessTable {
     /// A listing begun after `since`.
     pub(super) async fn list(&self, since: Instant) -> Listing {
+        let asked = Instant::now();
         // Whoever waits here finds the listing of whoever was before.
         let mut last = self.0.lock().await;
-        if let Some(listing) = last.as_ref().filter(|last| last.begun > since && last.begun.elapsed() < FRESH)
-        {
+        if let Some(listing) = last.as_ref().filter(|last| last.serves(since, asked, Instant::now())) {
             return listing.clone();
         }
         let begun = Instant::now();
@@ -51,6 +52,13 @@ impl ProcessTable {
 }
 
 impl Listing {
+    /// Whether it will do `now` for somebody who has `asked` for one that was begun after `since`. One that was begun while
+    /// they waited is as good as their own, however long it took: else all who wait would list one after the other on a
+    /// machine with so many processes that a listing is not fresh when it is done.
+    fn serves(&self, since: Instant, asked: Instant, now: Instant) -> bool {
+        self.begun > since && (self.begun >= asked || now.saturating_duration_since(self.begun) < FRESH)
+    }
+
     /// The process groups of `session` that have a process alive.
     pub(super) fn process_groups(&self, session: Pid) -> &[Pid] {
         self.sessions.get(&session.as_raw_nonzero().get()).map_or(&[], Vec::as_slice)
@@ -139,6 +147,28 @@ mod tests {
             assert!(spawned.process.tree_is_gone(&ProcessTable::default()).await);
             spawned.process.reap().unwrap();
         });
+    }
+
+    #[test]
+    fn a_listing_serves_those_who_waited_for_it_and_those_who_ask_soon() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        let listing = Listing { begun: at(100), sessions: Arc::default() };
+        for (since, asked, now, expected) in [
+            // It took a second, and was begun after they asked.
+            (50, 90, 1100, true),
+            (50, 100, 1100, true),
+            // It was there before they asked.
+            (50, 110, 115, true),
+            (50, 110, 1100, false),
+            (50, 1090, 1100, false),
+            // What they want to see may have happened after it was begun.
+            (100, 100, 105, false),
+            (101, 102, 105, false),
+        ] {
+            let serves = listing.serves(at(since), at(asked), at(now));
+            assert_eq!(serves, expected, "since {since}, asked {asked}, now {now}");
+        }
     }
 
     #[test]
