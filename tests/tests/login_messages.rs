@@ -259,7 +259,7 @@ fn about_a_key_that_is_not_let_in() {
     );
     says_and_logs(
         |server| drop(server.settings("revoked_keys", "nonsense\n")),
-        "reason={settings}/revoked_keys: line 1: no key; nobody is let in",
+        "reason={settings}/revoked_keys:1: no key; nobody is let in",
     );
 }
 
