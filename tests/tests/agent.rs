@@ -221,7 +221,7 @@ fn a_silent_agent_is_given_up_in_time() {
     let silent_at_list = FakeAgent::start(&server, Answer::Silence, Answer::Silence);
     gives_up_within(LIST, silent_at_list.client(&server), "the agent did not answer in time");
     let silent_at_signing = FakeAgent::that_signs(&server, Answer::Silence);
-    gives_up_within(HANDSHAKE, silent_at_signing.client(&server), "timed out");
+    gives_up_within(HANDSHAKE, silent_at_signing.client(&server), "the agent did not answer in time");
 }
 
 #[track_caller]

@@ -128,10 +128,10 @@ fn every_outcome_is_told() {
 fn nothing_that_was_said_can_forge_an_event() {
     let server = options("").start();
     // A user, of somebody who is let in and of somebody who is not.
-    for key in [client_key(), strange_key()] {
+    for (key, code) in [(client_key(), CloseCode::Account), (strange_key(), CloseCode::Denied)] {
         let mut peer = RawClient::connect_as(key, server.address());
         peer.send(Packet::Hello(Hello::new(FORGED, FORGED)));
-        peer.is_refused_aloud(CloseCode::Denied);
+        peer.is_refused_aloud(code);
     }
     // A command, a directory and names of variables.
     let mut peer = RawClient::greeted(server.address());
@@ -187,7 +187,7 @@ fn the_log_that_has_the_trail_in_it_cannot_be_forged_either() {
             .start();
         let mut peer = RawClient::connect(server.address());
         peer.send(Packet::Hello(Hello::new(FORGED, FORGED)));
-        peer.is_refused_aloud(CloseCode::Denied);
+        peer.is_refused_aloud(CloseCode::Account);
         server.run(["--", FORGED]).exits(127);
         assert!(server.log().contains("\"result\":\"refused\""), "{}", server.log());
         no_line_of_the_log_is_forged(&server);

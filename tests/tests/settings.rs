@@ -108,7 +108,7 @@ fn a_host_has_its_address_its_key_and_its_user() {
     assert_eq!(run(&["-H", &format!("{me}@theirs")]).succeeds(), "in\n");
     for host in ["theirs", "somebody@db1"] {
         let message = run(&["-H", host]).complains("client", 125);
-        assert!(message.contains(&format!("this server runs commands as {me} only")), "{message}");
+        assert!(message.contains(&format!("it runs commands as {me}, not as somebody")), "{message}");
     }
     let message = run(&["-H", "other.example"]).complains("client", 125);
     assert!(message.contains(&strange_key().public().to_string()), "the key that was shown: {message}");

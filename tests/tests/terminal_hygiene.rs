@@ -99,6 +99,7 @@ fn why_a_server_closes() {
         CloseCode::TimedOut,
         CloseCode::Internal,
         CloseCode::Invitation,
+        CloseCode::Account,
         CloseCode::Unknown(77),
     ] {
         for arguments in [&RUN[..], &RUN_JSON, &["ping", "-c", "1"], &["repl"]] {

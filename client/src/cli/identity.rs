@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::config::Places;
 use common::escape::escape;
@@ -20,6 +20,10 @@ use crate::error::Error;
 
 /// Where the agent is.
 const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
+
+/// How long an agent may take to sign, in which its owner may have to confirm that. A server gives a login 30 s: whoever
+/// reads why it failed is to read of the agent, and not of the server.
+const SIGNATURE: Duration = Duration::from_secs(25);
 
 /// How often a passphrase may be mistyped.
 const ATTEMPTS: usize = 3;
@@ -169,7 +173,7 @@ impl Identity for AgentIdentity {
 
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], String> {
         let mut agent =
-            Agent::connect(&self.socket, Instant::now() + TIMEOUT).map_err(|error| error.to_string())?;
+            Agent::connect(&self.socket, Instant::now() + SIGNATURE).map_err(|error| error.to_string())?;
         agent.sign(&self.key, message).map_err(|error| error.to_string())
     }
 
