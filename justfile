@@ -35,6 +35,8 @@ soak RUNS="20":
 # Attacks that take minutes: floods, slow strangers, thousands of connections; see docs/security.md.
 abuse:
     cargo test --release -p tests --test abuse -- --ignored --test-threads=1
+    cargo test --release -p tests --test agent -- --ignored
+    cargo test --release -p common --test flipped_bits -- --ignored
 
 # Speed and memory beside sh, socat and OpenSSH; see benches/README.md.
 compare *ARGUMENTS:

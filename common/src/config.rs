@@ -209,7 +209,9 @@ mod tests {
         assert!(read(&path).unwrap_err().to_string().ends_with("f.toml:2: not UTF-8"));
         std::fs::write(&path, vec![b'#'; MAX_BYTES + 1]).unwrap();
         assert!(matches!(read(&path), Err(ConfigError::File(_))));
-        let text = read(directory.path()).unwrap_err().to_string();
+        let inner = directory.path().join("d.toml");
+        std::fs::create_dir(&inner).unwrap();
+        let text = read(&inner).unwrap_err().to_string();
         assert!(text.ends_with("it is a directory, not a file"), "{text}");
         std::fs::set_permissions(&path, Permissions::from_mode(0o666)).unwrap();
         let text = read(&path).unwrap_err().to_string();
