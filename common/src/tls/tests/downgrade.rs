@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use rustls::crypto::aws_lc_rs;
 use rustls::sign::SingleCertAndKey;
 use rustls::version::TLS13;
-use rustls::{AlertDescription, Error, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, Error, NamedGroup, ServerConfig};
 
 use super::keys::TestKey;
 use super::peer::{
@@ -170,4 +171,38 @@ fn our_own_hello_offers_nothing_weaker() {
     assert!(contains(&extension(20, &[1, 2])), "raw public keys alone");
     assert!(!contains(b"telex.invalid"), "no name");
     assert!(Ours::server().feed(&hello).is_ok());
+}
+
+#[test]
+fn both_sides_want_the_key_exchange_that_a_quantum_computer_does_not_break() {
+    // X25519MLKEM768, then X25519; nothing else is in the list of either side.
+    let hello = Ours::client().take_outgoing();
+    let groups = extension(10, &counted(&[0x11, 0xec, 0x00, 0x1d]));
+    assert!(hello.windows(groups.len()).any(|window| window == groups));
+
+    let mut config = server_config(certified(TestKey::server()));
+    config.alpn_protocols = vec![b"telex/1".to_vec()];
+    let mut everything = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_client_cert_verifier(Arc::new(Anyone { raw: true }))
+        .with_cert_resolver(config.cert_resolver);
+    everything.alpn_protocols = config.alpn_protocols;
+    let (mut ours, mut peer) = (Ours::client(), Peer::server(everything));
+    assert!(matches!(converse(&mut ours, &mut peer), Stop::Quiet));
+    let chosen = peer.0.negotiated_key_exchange_group().map(|group| group.name());
+    assert_eq!(chosen, Some(NamedGroup::X25519MLKEM768));
+
+    let everything = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+    let mut everything = everything
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Anyone { raw: true }))
+        .with_client_cert_resolver(client_config(certified(TestKey::client())).client_auth_cert_resolver);
+    everything.alpn_protocols = vec![b"telex/1".to_vec()];
+    let (mut ours, mut peer) = (Ours::server(), Peer::client(everything));
+    assert!(matches!(converse(&mut ours, &mut peer), Stop::Quiet));
+    let chosen = peer.0.negotiated_key_exchange_group().map(|group| group.name());
+    assert_eq!(chosen, Some(NamedGroup::X25519MLKEM768));
 }
