@@ -55,7 +55,16 @@ impl Access {
         Ok(Self::new(load_key(&key_path(&places), None)?, known_hosts_path(&places)))
     }
 
-    /// This key, and the servers in the file at `known_hosts`, which need not exist.
+    /// The key in a file of OpenSSH's at `key`, which is encrypted if there is a `passphrase`, and the servers in the file at
+    /// `known_hosts`, which need not exist.
+    ///
+    /// # Errors
+    /// [`Error::NoKey`], [`Error::File`], [`Error::Key`].
+    pub fn with_key_file(key: &Path, passphrase: Option<&[u8]>, known_hosts: PathBuf) -> Result<Self, Error> {
+        Ok(Self::new(load_key(key, passphrase)?, known_hosts))
+    }
+
+    /// A key that can sign, wherever it is kept, and the servers in the file at `known_hosts`, which need not exist.
     pub fn new(identity: Arc<dyn Identity>, known_hosts: PathBuf) -> Self {
         Self { identity, known_hosts, trust: Trust::current(), unknown_hosts: UnknownHosts::Refuse }
     }
@@ -112,7 +121,7 @@ pub(crate) fn known_hosts_path(places: &Places) -> PathBuf {
 /// The key in the file at `path`, which is encrypted if there is a `passphrase`.
 ///
 /// # Errors
-/// [`Error::NoKey`], [`Error::KeyFile`], [`Error::Key`].
+/// [`Error::NoKey`], [`Error::File`], [`Error::Key`].
 pub(crate) fn load_key(path: &Path, passphrase: Option<&[u8]>) -> Result<Arc<PrivateKey>, Error> {
     let Some(text) = read_private(path, &Trust::current())? else {
         return Err(Error::NoKey { path: path.to_owned() });

@@ -11,7 +11,7 @@
 //! # }
 //! ```
 //!
-//! [`cli`] and the REPL are its first users and use nothing that is not public here.
+//! [`cli`] and the REPL are its first users and use little that is not public here.
 //!
 //! - [`Client`]: a connection
 //! - [`Access`]: the key that proves who this side is, and the servers that are trusted
@@ -45,3 +45,4 @@ pub use common::invitation::Invitation;
 pub use common::job::{JobId, Outcome, Signal, StartFailure};
 pub use common::keys::known_hosts::HostName;
 pub use common::keys::{Fingerprint, PublicKey};
+pub use common::tls::Identity;

@@ -23,6 +23,9 @@ use tokio::time;
 use crate::error::{Denied, Error};
 use crate::job::Shared;
 
+/// How long a server may take to answer the greeting.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Most of a stranger's first bytes that an error repeats.
 const SAID: usize = 32;
 
@@ -297,9 +300,9 @@ async fn greet(router: &Router, reader: &mut PacketReader<ReadHalf, ServerMessag
         endpoint: router.endpoint.clone(),
         said: said.get(..SAID.min(said.len())).unwrap_or_default().to_vec(),
     };
-    let first = time::timeout(limits::GREETING_TIMEOUT, reader.next_of(&[Kind::Welcome, Kind::Close])).await;
+    let first = time::timeout(GREETING_TIMEOUT, reader.next_of(&[Kind::Welcome, Kind::Close])).await;
     match first {
-        Err(_) => Err(ConnectionError::GreetingTimeout.into()),
+        Err(_) => Err(ConnectionError::GreetingTimeout { within: GREETING_TIMEOUT }.into()),
         Ok(Ok(Some(Packet::Welcome(welcome)))) if welcome.version != VERSION => {
             Err(ConnectionError::Violation("the server chose a version that was not offered").into())
         }

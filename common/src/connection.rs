@@ -8,6 +8,7 @@ mod sink;
 mod writer;
 
 use std::io;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -40,8 +41,11 @@ pub enum ConnectionError {
     #[error("the peer has stopped reading")]
     Stalled,
     /// The peer said nothing for as long as it was allowed to.
-    #[error("no greeting within {} s", crate::limits::GREETING_TIMEOUT.as_secs())]
-    GreetingTimeout,
+    #[error("no greeting within {within:?}")]
+    GreetingTimeout {
+        /// For how long.
+        within: Duration,
+    },
     /// The peer closed, with a reason.
     #[error("closed by the peer: {text}")]
     ClosedByPeer {
@@ -74,7 +78,7 @@ impl ConnectionError {
     pub fn blame(&self) -> Blame {
         match self {
             Self::Packet(_) | Self::Stream(_) | Self::Violation(_) => Blame::Peer,
-            Self::GreetingTimeout | Self::ClosedByPeer { .. } => Blame::Peer,
+            Self::GreetingTimeout { .. } | Self::ClosedByPeer { .. } => Blame::Peer,
             Self::Unsendable(_) => Blame::LocalUser,
             Self::Truncated | Self::Stalled | Self::Io(_) => Blame::Network,
         }

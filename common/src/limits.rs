@@ -59,9 +59,6 @@ pub const ORDERED_QUEUE: usize = 4;
 /// cannot make bookkeeping outweigh its window.
 pub const GATHER_BELOW: usize = 16 * 1024;
 
-/// How long a peer may take for its side of the greeting.
-pub const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long a peer over TCP may leave what we write untaken before it counts as dead. A slow reader is hardly
 /// concerned: its windows close before the transport fills up.
 pub const WRITE_STALL: Duration = Duration::from_secs(60);

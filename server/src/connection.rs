@@ -54,7 +54,7 @@ pub(crate) async fn serve(service: Arc<Service>, arrival: Arrival) {
 /// Says goodbye to a client that broke the rules, and writes down why.
 fn send_close(error: &ConnectionError, sender: &Sender) {
     let code = match error {
-        ConnectionError::GreetingTimeout => CloseCode::TimedOut,
+        ConnectionError::GreetingTimeout { .. } => CloseCode::TimedOut,
         error if error.is_violation() => CloseCode::Violation,
         error => return debug!(%error, "connection lost"),
     };

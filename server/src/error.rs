@@ -83,8 +83,8 @@ pub enum StartError {
     #[error("{0}")]
     NoKeyLine(String),
     /// An invitation to where nobody can come. The operator's fault.
-    #[error("an invitation needs an address of TCP")]
-    InviteOverUnix,
+    #[error("an invitation needs an address that others can connect to")]
+    NoInviteTo,
     /// The invitation cannot be kept.
     #[error(transparent)]
     Invitations(#[from] InvitationsError),

@@ -3,12 +3,16 @@
 //! From the outside in:
 //!
 //! - [`cli`]: arguments, signals, exit codes; the only place that prints
-//! - [`Config`] and [`Server`]: what to listen on; the accept loop, with its limits and its end
+//! - [`Config`], [`Server`], [`Settings`]: what to listen on; the accept loop, and its end; what can change meanwhile
+//! - `gate`, `admission`: how many strangers there may be, and whom the server does not hear for a while
+//! - `connection`: one client, from its arrival to its end, a type for each state
+//! - `login`, `key_files`, `invitations`, `sessions`: who is let in, and who is not any more
+//! - `authorize`: what somebody may do who was let in
 //! - `service`: what the connections share
-//! - `connection`: one client: greeting, authorisation, the packets of its jobs
 //! - `job`: the rules of one job, and the task that keeps them
-//! - `audit`: what is recorded of all this
+//! - `audit`, `logging`: what is recorded of all this
 //! - `process`: the operating system: spawning, waiting, signals, pipes
+//! - `host_key`: how the server proves that it is this one
 
 mod admission;
 mod audit;

@@ -219,7 +219,9 @@ fn an_invitation_names_the_address_that_the_settings_give() {
     assert!(line(&[]).starts_with("telex://db1.example:9001/"), "{}", line(&[]));
     assert!(line(&["--address", "[::1]:9"]).starts_with("telex://[::1]:9/"));
     let refused = Ran::of(sandbox.server().args(["invite", "--address", "unix:/run/telex.sock"]));
-    assert!(refused.complains("server", 78).contains("TCP"));
+    assert!(
+        refused.complains("server", 78).contains("an address that others can connect to; pass --address")
+    );
 }
 
 #[test]

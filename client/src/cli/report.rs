@@ -192,7 +192,7 @@ fn connection_advice(error: &Error) -> Option<&'static str> {
         Error::NotTelex { .. } => Some("check the port"),
         Error::Connection(error) => match &**error {
             ConnectionError::ClosedByPeer { code, .. } => close_advice(*code),
-            ConnectionError::GreetingTimeout => Some("check the port, and whether the server is well"),
+            ConnectionError::GreetingTimeout { .. } => Some("check the port, and whether the server is well"),
             _ => None,
         },
         Error::Spec(SpecError::TooLong { .. } | SpecError::TooManyArguments { .. }) | Error::TooLong(_) => {
@@ -207,7 +207,7 @@ fn connection_failure(error: &ConnectionError) -> String {
         ConnectionError::ClosedByPeer { code, text } => format!("{}: {text}", close_meaning(*code)),
         ConnectionError::Io(error) => format!("the connection failed: {}", system_reason(error)),
         ConnectionError::Truncated | ConnectionError::Stalled => format!("the connection failed: {error}"),
-        ConnectionError::GreetingTimeout => format!("the server does not answer: {error}"),
+        ConnectionError::GreetingTimeout { .. } => format!("the server does not answer: {error}"),
         ConnectionError::Unsendable(error) => error.to_string(),
         ConnectionError::Packet(_) | ConnectionError::Stream(_) | ConnectionError::Violation(_) => {
             format!("the server broke the protocol: {error}")

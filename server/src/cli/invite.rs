@@ -1,5 +1,6 @@
 //! `server invite`: one line that lets one client in.
 
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use common::endpoint::{DEFAULT_PORT, Endpoint};
@@ -20,7 +21,7 @@ pub(super) fn invite(
 ) -> Result<(), StartError> {
     let endpoint = match address.or(here.config.address.as_ref()) {
         Some(endpoint @ Endpoint::Tcp { .. }) => endpoint.clone(),
-        Some(Endpoint::Unix(_)) => return Err(StartError::InviteOverUnix),
+        Some(Endpoint::Unix(_)) => return Err(StartError::NoInviteTo),
         None => {
             let endpoint = own_address(&here.config.listen);
             eprintln!(
@@ -30,6 +31,9 @@ pub(super) fn invite(
             endpoint
         }
     };
+    if is_everywhere(&endpoint) {
+        return Err(StartError::NoInviteTo);
+    }
     let host_key = here.host_key()?.fingerprint();
     let token = here.invitations().make(options, ttl, SystemTime::now())?;
     Ok(print(&Invitation { endpoint, host_key, token }.to_string())?)
@@ -40,13 +44,18 @@ pub(super) fn invite(
 fn own_address(listen: &[Endpoint]) -> Endpoint {
     let mut port = None;
     for endpoint in listen {
-        let Endpoint::Tcp { host, port: own } = endpoint else { continue };
-        let everywhere = host.parse().is_ok_and(|address: std::net::IpAddr| address.is_unspecified());
-        if !everywhere {
+        let Endpoint::Tcp { port: own, .. } = endpoint else { continue };
+        if !is_everywhere(endpoint) {
             return endpoint.clone();
         }
         port.get_or_insert(*own);
     }
     let host = uname().nodename().to_string_lossy().into_owned();
     Endpoint::Tcp { host, port: port.unwrap_or(DEFAULT_PORT) }
+}
+
+/// Whether it is an address to listen on that is none to connect to.
+fn is_everywhere(endpoint: &Endpoint) -> bool {
+    let Endpoint::Tcp { host, .. } = endpoint else { return false };
+    host.parse().is_ok_and(|address: IpAddr| address.is_unspecified())
 }

@@ -56,12 +56,14 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
     Ok(print(&format!("{} may connect now", entry.key.fingerprint()))?)
 }
 
-fn one_entry(line: &str) -> Result<Entry, StartError> {
-    let AuthorizedKeys { mut entries, problems } = AuthorizedKeys::parse(line.as_bytes());
+fn one_entry(text: &str) -> Result<Entry, StartError> {
+    // Behind the key, `client key` prints its fingerprint.
+    let lines = text.lines().filter(|line| !line.starts_with("SHA256:")).collect::<Vec<_>>().join("\n");
+    let AuthorizedKeys { mut entries, problems } = AuthorizedKeys::parse(lines.as_bytes());
     match (entries.pop(), problems.into_iter().next()) {
         (Some(entry), None) if entries.is_empty() => Ok(entry),
         (_, Some(problem)) => Err(StartError::NoKeyLine(problem.error.to_string())),
-        _ => Err(StartError::NoKeyLine("one key is wanted".to_owned())),
+        _ => Err(StartError::NoKeyLine("not one key".to_owned())),
     }
 }
 
@@ -85,6 +87,9 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
     let lines: Vec<usize> = listed.iter().map(|entry| entry.line).collect();
     if !lines.is_empty() {
         rewrite(&keys.authorized, |text| without_lines(text, &lines))?;
+    }
+    if lines.is_empty() {
+        return Ok(print(&format!("{fingerprint} was not listed; it will not be let in if it ever is"))?);
     }
     let count = lines.len();
     Ok(print(&format!(

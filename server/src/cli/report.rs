@@ -50,6 +50,10 @@ fn advice(error: &StartError) -> Option<String> {
         StartError::NoKeys { .. } => Some(
             "let somebody in first, with `server authorize 'ssh-ed25519 …'` or `server invite`".to_owned(),
         ),
+        StartError::NoInviteTo => Some("pass --address HOST:PORT".to_owned()),
+        StartError::NoKeyLine(_) => {
+            Some("pass the line that `client key` prints: ssh-ed25519 AAAA…".to_owned())
+        }
         StartError::Revoked { path, .. } => {
             Some(format!("if that is to end, take its line out of {} first", path.display()))
         }

@@ -14,7 +14,7 @@ pub(super) const UNAUTHENTICATED: usize = 256;
 /// The same from one source: what a busy machine opens at once; a single stranger gets no more of the table.
 pub(super) const UNAUTHENTICATED_PER_SOURCE: usize = 8;
 
-/// Connections in all: at some 20 KiB each they hold 320 MiB.
+/// Connections over TCP that have logged in: at some 20 KiB each they hold 320 MiB.
 pub(super) const CONNECTIONS: usize = 16_384;
 
 /// Most of any of these: the descriptors that systemd grants a service by default stop it before.

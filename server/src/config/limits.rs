@@ -19,7 +19,7 @@ pub(crate) struct Limits {
     /// The same from one source.
     #[serde(deserialize_with = "count::<1, CONNECTIONS_MAX, _>")]
     pub(crate) unauthenticated_per_source: usize,
-    /// Connections in all.
+    /// Connections over TCP that have logged in.
     #[serde(deserialize_with = "count::<1, CONNECTIONS_MAX, _>")]
     pub(crate) connections: usize,
     /// From accept to a complete ClientHello (RFC 8446, section 4.1.2).

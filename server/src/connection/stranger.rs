@@ -54,7 +54,8 @@ impl Stranger {
             // A silent peer must not keep a server from stopping.
             () = service.stopping.cancelled() => return self.leave().await,
         };
-        match hello.unwrap_or(Err(ConnectionError::GreetingTimeout)) {
+        let within = service.live().config.limits.login_timeout;
+        match hello.unwrap_or(Err(ConnectionError::GreetingTimeout { within })) {
             Ok(Some(hello)) => self.judge(service, &hello).await,
             Ok(None) => {
                 self.visitor.ends(Ending::NoAuthentication);
@@ -138,7 +139,7 @@ async fn hear_hello(reader: &mut Reader) -> Result<Option<Hello>, ConnectionErro
 
 fn ending(error: &ConnectionError) -> Ending {
     match error {
-        ConnectionError::GreetingTimeout => Ending::DeadlinePassed,
+        ConnectionError::GreetingTimeout { .. } => Ending::DeadlinePassed,
         error if error.is_violation() => Ending::Violation,
         _ => Ending::NoAuthentication,
     }
