@@ -136,10 +136,12 @@ pub(crate) async fn serve_one(
     let service = Arc::new(Service::new(Live::open(config)?, door, tls));
     let stopping = service.stopping.clone();
     let Some(arrival) = enter(&service, accepted).await else { return Ok(()) };
-    let mut serving = std::pin::pin!(connection::serve(service, arrival));
+    let mut serving = std::pin::pin!(connection::serve(Arc::clone(&service), arrival));
     tokio::select! {
         () = &mut serving => return Ok(()),
         () = stop => stopping.cancel(),
+        // For ever: a key that is taken back takes this connection along, too.
+        () = watch(service) => {}
     }
     if time::timeout(STOP_TIMEOUT, serving).await.is_err() {
         warn!("the connection did not end in time");

@@ -4,9 +4,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::invitation::Invitation;
+use common::keys::PublicKey;
 use tests::{
     DEADLINE, Mark, Ran, RawListener, Running, Sandbox, TestServer, client_key, command_lines, strange_key,
     wait_until,
@@ -392,4 +394,23 @@ fn a_token_is_kept_nowhere() {
     assert_eq!(found(), [""; 0], "after it was spent");
     let (log, audit) = (server.log(), fs::read_to_string(audit).unwrap());
     assert!(log.contains("refused") && audit.contains("\"event\":\"enrolment\""), "{log}\n{audit}");
+}
+
+#[test]
+fn keys_that_are_put_out_at_once_take_nobody_along() {
+    let server = new_server();
+    let keys: Vec<PublicKey> = (1..=12).map(|byte| PublicKey::from_bytes([byte; 32])).collect();
+    for key in &keys {
+        administer(&server, &["authorize", &key.to_string()]);
+    }
+    let (gone, left): (Vec<&PublicKey>, Vec<&PublicKey>) =
+        keys.iter().partition(|key| key.as_bytes()[0] % 2 == 0);
+    thread::scope(|scope| {
+        for key in &gone {
+            scope.spawn(|| administer(&server, &["revoke", &key.fingerprint().to_string()]));
+        }
+    });
+    let text = authorized_keys(&server);
+    assert!(left.iter().all(|key| text.contains(&key.to_string())), "{text}");
+    assert!(!gone.iter().any(|key| text.contains(&key.to_string())), "{text}");
 }

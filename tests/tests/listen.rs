@@ -9,8 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 
-use common::greeting::Hello;
+use common::greeting::{CloseCode, Hello};
 use common::job::Outcome;
+use common::message::ServerMessage;
 use common::packet::Packet;
 use rustix::process::Signal;
 use tests::{Ran, RawClient, Running, Sandbox, TestServer, client_key, start};
@@ -203,6 +204,23 @@ fn a_server_can_serve_the_one_connection_that_is_its_stdin() {
     serves_its_stdin(&sandbox, theirs.into(), || RawClient::secure(client_key(), ours));
     let (ours, theirs) = UnixStream::pair().unwrap();
     serves_its_stdin(&Sandbox::new(), theirs.into(), || RawClient::over_socket(ours));
+}
+
+#[test]
+fn a_key_that_is_taken_back_loses_the_one_connection_that_is_stdin() {
+    let sandbox = Sandbox::with_keys();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (theirs, _) = listener.accept().unwrap();
+    let server = Running::start_with(sandbox.server().arg("--inetd"), Stdio::from(OwnedFd::from(theirs)));
+    let mut peer = RawClient::secure(client_key(), ours);
+    peer.send(Packet::Hello(Hello::new("", "raw client")));
+    peer.send_message(1, start("exec sleep 600"));
+    while !matches!(peer.hear(), Some(Packet::Message { message: ServerMessage::Started { .. }, .. })) {}
+    let fingerprint = client_key().public().fingerprint().to_string();
+    Ran::of(sandbox.server().args(["revoke", &fingerprint])).exits(0);
+    peer.is_refused_aloud(CloseCode::Denied);
+    server.finish().exits(0);
 }
 
 #[test]

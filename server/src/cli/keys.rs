@@ -84,21 +84,39 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
     if !keys.revoked()?.has(&fingerprint) {
         append_line(&keys.revoked, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE)?;
     }
-    let lines: Vec<usize> = listed.iter().map(|entry| entry.line).collect();
-    if !lines.is_empty() {
-        rewrite(&keys.authorized, |text| without_lines(text, &lines))?;
+    if !listed.is_empty() {
+        // Of the text as it is then: others may have changed it meanwhile, and lines have moved.
+        rewrite(&keys.authorized, |text| without_key(text, &fingerprint))?;
     }
-    if lines.is_empty() {
+    if listed.is_empty() {
         return Ok(print(&format!("{fingerprint} was not listed; it will not be let in if it ever is"))?);
     }
-    let count = lines.len();
+    let count = listed.len();
     Ok(print(&format!(
         "{fingerprint} may not connect any more; lines taken out of authorized_keys: {count}"
     ))?)
 }
 
-/// `text` without the lines of these numbers, counted from 1.
-fn without_lines(text: &[u8], numbers: &[usize]) -> Vec<u8> {
-    let kept = text.split_inclusive(|byte| *byte == b'\n').enumerate();
-    kept.filter(|(index, _)| !numbers.contains(&(index + 1))).flat_map(|(_, line)| line.to_vec()).collect()
+/// `text` without the lines of this key.
+fn without_key(text: &[u8], fingerprint: &Fingerprint) -> Vec<u8> {
+    let entries = AuthorizedKeys::parse(text).entries;
+    let gone = |line: usize| {
+        entries.iter().any(|entry| entry.line == line && entry.key.fingerprint() == *fingerprint)
+    };
+    let lines = text.split_inclusive(|byte| *byte == b'\n').enumerate();
+    lines.filter(|(index, _)| !gone(index + 1)).flat_map(|(_, line)| line.to_vec()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lines_of_the_key_go() {
+        let key = |byte| PublicKey::from_bytes([byte; 32]);
+        let text =
+            format!("# first\n{} ann\nrestrict {} bob\nnonsense\n{} bob again", key(1), key(2), key(2));
+        let left = without_key(text.as_bytes(), &key(2).fingerprint());
+        assert_eq!(String::from_utf8(left).unwrap(), format!("# first\n{} ann\nnonsense\n", key(1)));
+    }
 }
