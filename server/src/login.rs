@@ -59,30 +59,25 @@ impl Door {
     ///
     /// # Errors
     /// [`LoginRefusal`].
-    pub(crate) fn let_in(
-        &self,
-        peer: Peer,
-        hello: &Hello,
-        now: SystemTime,
-    ) -> Result<Principal, LoginRefusal> {
+    pub(crate) fn let_in(&self, peer: Peer, hello: &Hello, now: SystemTime) -> Result<Login, LoginRefusal> {
         self.listen_to(&peer)?;
         if hello.common_version().is_none() {
             return Err(LoginRefusal::Version { lowest: hello.lowest, highest: hello.highest });
         }
-        let options = match (peer, &hello.method) {
+        let (options, enrolled) = match (peer, &hello.method) {
             (Peer::Key { address, key }, Method::Transport) => {
-                self.keys.read()?.options(&key, Some(address.ip()), now)?
+                (self.keys.read()?.options(&key, Some(address.ip()), now)?, false)
             }
             (Peer::Key { address, key }, Method::Invitation(token)) => {
                 self.check_account(hello)?;
                 self.enrol(&key, token, address.ip(), now)?
             }
-            (Peer::User { .. }, Method::Transport) => Options::default(),
+            (Peer::User { .. }, Method::Transport) => (Options::default(), false),
             (Peer::User { .. }, Method::Invitation(_)) => return Err(LoginRefusal::NothingToEnrol),
             (_, Method::Unknown(number)) => return Err(LoginRefusal::Method { number: *number }),
         };
         self.check_account(hello)?;
-        Ok(Principal::let_in(peer, options))
+        Ok(Login { principal: Principal::let_in(peer, options), enrolled })
     }
 
     fn check_account(&self, hello: &Hello) -> Result<(), LoginRefusal> {
@@ -101,23 +96,32 @@ impl Door {
         Ok(self.keys.read()?.good(now).next().is_some() || self.invitations.any_open(now))
     }
 
-    /// Authorises `key` by an invitation, which is spent by that; not for a key that is let in anyway.
+    /// Authorises `key` by an invitation, which is spent by that; not for a key that is let in anyway. Whether it was spent.
     fn enrol(
         &self,
         key: &PublicKey,
         token: &Token,
         source: IpAddr,
         now: SystemTime,
-    ) -> Result<Options, LoginRefusal> {
+    ) -> Result<(Options, bool), LoginRefusal> {
         match self.keys.read()?.options(key, Some(source), now) {
             Err(KeyRefusal::NotFound(_)) => {}
-            known => return Ok(known?),
+            known => return Ok((known?, false)),
         }
         let options = self.invitations.spend(token, Some(source), now)?;
         let comment = format!("invited {} from {source}", token.id());
         append_line(&self.keys.authorized, &authorized_keys::line(&options, key, &comment), KEYS_MODE)?;
-        Ok(self.keys.read()?.options(key, Some(source), now)?)
+        Ok((self.keys.read()?.options(key, Some(source), now)?, true))
     }
+}
+
+/// Somebody was let in.
+#[derive(Debug)]
+pub(crate) struct Login {
+    /// Who.
+    pub(crate) principal: Principal,
+    /// Whether an invitation was spent for it.
+    pub(crate) enrolled: bool,
 }
 
 /// Why somebody is not let in.

@@ -218,7 +218,8 @@ fn no_value_no_output_and_no_token_is_written_anywhere() {
 
         let address = server.address().to_owned();
         let line = Ran::of(server.server().args(["invite", "--address", &address])).succeeds();
-        Ran::of(server.client().args(["join", line.trim()])).exits(0);
+        // Somebody whom the server does not know: others spend no invitation.
+        Ran::of(Sandbox::new().client().args(["join", line.trim()])).exits(0);
         wait_until("the enrolment is told", DEADLINE, || {
             story(&events(&server)).contains(&"enrolment accepted".to_owned())
         });

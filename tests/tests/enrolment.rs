@@ -97,6 +97,13 @@ fn an_invitation_is_spent_once() {
     run(&ann, server.address(), &["exit 3"]).exits(3);
     join(&bob, &[&another]).exits(0);
     assert_eq!(authorized_keys(&server).lines().count(), 2);
+    // The trail has what was spent and what was refused, and not what nobody needed.
+    let trail = server.log();
+    let enrolments = |result: &str| {
+        let is_one = |line: &&str| line.contains("\"event\":\"enrolment\"") && line.contains(result);
+        trail.lines().filter(is_one).count()
+    };
+    assert_eq!((enrolments("\"accepted\""), enrolments("\"refused\"")), (2, 1), "{trail}");
 }
 
 #[test]

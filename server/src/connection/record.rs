@@ -5,7 +5,7 @@ use common::greeting::{Hello, Method};
 use crate::admission::ConnectionId;
 use crate::audit::{Authentication, ConnectionChange, Enrolment, Event, Verdict};
 use crate::authorize::{Peer, Remote};
-use crate::login::LoginRefusal;
+use crate::login::{Login, LoginRefusal};
 use crate::service::Service;
 
 /// How a login ended, and what became of the invitation if there was one. Without a greeting, nobody wanted to hear it.
@@ -14,12 +14,16 @@ pub(super) fn login(
     connection: ConnectionId,
     peer: &Peer,
     hello: Option<&Hello>,
-    result: Result<(), &LoginRefusal>,
+    result: Result<&Login, &LoginRefusal>,
 ) {
+    // Who is let in anyway spends nothing, and may show any token.
+    let known = result.is_ok_and(|login| !login.enrolled);
     let reason = result.err().map(ToString::to_string);
     let verdict = reason.as_deref().map_or(Verdict::Accepted, Verdict::Refused);
     let fingerprint = peer.key().map(|key| key.fingerprint());
-    if let (Some(Hello { method: Method::Invitation(token), .. }), Some(fingerprint)) = (hello, fingerprint) {
+    if let (Some(Hello { method: Method::Invitation(token), .. }), Some(fingerprint)) = (hello, fingerprint)
+        && !known
+    {
         let invitation = token.id().to_string();
         let enrolment =
             Enrolment { connection, peer: peer.remote(), fingerprint, invitation: &invitation, verdict };

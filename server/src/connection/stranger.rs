@@ -18,7 +18,7 @@ use super::{Reader, SOFTWARE, Sender, Writer, finish_writing, send_close};
 use crate::admission::Ending;
 use crate::authorize::{Peer, Principal};
 use crate::gate::Visitor;
-use crate::login::LoginRefusal;
+use crate::login::{Login, LoginRefusal};
 use crate::service::Service;
 
 /// A connection before its login.
@@ -74,9 +74,9 @@ impl Stranger {
 
     async fn judge(self, service: &Service, hello: &Hello) -> Option<Session> {
         match knock(service, self.peer, hello).await {
-            Ok(principal) => {
-                record::login(service, self.visitor.id(), &self.peer, Some(hello), Ok(()));
-                self.welcome(principal).await
+            Ok(login) => {
+                record::login(service, self.visitor.id(), &self.peer, Some(hello), Ok(&login));
+                self.welcome(login.principal).await
             }
             Err(refusal) => self.refuse(service, Some(hello), &refusal).await,
         }
@@ -118,7 +118,7 @@ impl Stranger {
 }
 
 /// What the door says.
-async fn knock(service: &Service, peer: Peer, hello: &Hello) -> Result<Principal, LoginRefusal> {
+async fn knock(service: &Service, peer: Peer, hello: &Hello) -> Result<Login, LoginRefusal> {
     if !matches!(hello.method, Method::Invitation(_)) {
         return service.door.let_in(peer, hello, SystemTime::now());
     }
