@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 
 use crate::keys::{client_key, host_key};
 use crate::test_server::TestServer;
+use crate::wait::{DEADLINE, wait_until};
 
 /// A probe that takes longer has failed: nobody would wait for `true` any longer.
 const GIVEN_UP: Duration = Duration::from_secs(10);
@@ -22,6 +24,7 @@ const GIVEN_UP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Probe {
     stop: Sender<()>,
+    runs: Arc<AtomicUsize>,
     thread: JoinHandle<Latencies>,
 }
 
@@ -34,6 +37,8 @@ impl Probe {
             .unknown_hosts(UnknownHosts::Expect(host_key().public().fingerprint()));
         let target: Target = server.address().parse().unwrap();
         let (stop, stopped) = mpsc::channel();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let counted = runs.clone();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let mut latencies = Latencies::default();
@@ -42,6 +47,7 @@ impl Probe {
                 // The timer belongs to the runtime, too.
                 let run = async { timeout(GIVEN_UP, run(&target, &access)).await };
                 latencies.add(begun, runtime.block_on(run));
+                counted.store(latencies.runs(), Ordering::Relaxed);
                 // In a directory of tests it would not be trusted a second time.
                 fs::remove_file(&known_hosts).ok();
                 match stopped.recv_timeout(period.saturating_sub(begun.elapsed())) {
@@ -50,7 +56,16 @@ impl Probe {
                 }
             }
         });
-        Self { stop, thread }
+        Self { stop, runs, thread }
+    }
+
+    /// Waits until so many runs are over, however they ended.
+    ///
+    /// # Panics
+    /// If they are not within [`DEADLINE`].
+    #[track_caller]
+    pub fn wait_for_runs(&self, runs: usize) {
+        wait_until("the runs of the probe", DEADLINE, || self.runs.load(Ordering::Relaxed) >= runs);
     }
 
     /// Ends after the run that goes on.

@@ -17,9 +17,9 @@ const AT_A_TIME: usize = 4;
 
 struct Idle {
     connections: usize,
-    /// How long they are watched doing nothing.
+    /// The window in which the server's CPU time is taken: the subject measured, not a wait for something to happen.
     watched: Duration,
-    probes: u32,
+    probes: usize,
 }
 
 impl Idle {
@@ -38,9 +38,8 @@ impl Idle {
         thread::sleep(self.watched);
         let cpu = cpu_time(process) - cpu_before;
 
-        let period = Duration::from_millis(50);
-        let probe = Probe::start(&server, period);
-        thread::sleep(period * self.probes);
+        let probe = Probe::start(&server, Duration::from_millis(50));
+        probe.wait_for_runs(self.probes);
         let latencies = probe.finish();
         println!("{each} bytes each; {cpu:?} of CPU in {:?}; {latencies}", self.watched);
         assert!(each < ALLOWED_BYTES, "{each} bytes for each connection");
