@@ -3,6 +3,8 @@
 //!
 //! - `startup`: what has to be so before anything else happens
 //! - `args`: words to options; `environment`, `target` for what is in them
+//! - `identity`, `trust`: whose key is shown, and which server is believed
+//! - `key`, `join`, `ping`: the subcommands that run nothing
 //! - `run`: one command; `foreground` stays with it, `input`, `output`, `json` and `signals` join it to this process
 //! - `connection`, `embedded`: the server that is used
 //! - `passphrase`: questions that only a person can answer
