@@ -182,9 +182,10 @@ impl LoginRefusal {
                 Close::new(CloseCode::Version, text)
             }
             Self::Key(_) => denied("this key is not authorised"),
-            Self::Invitation(_) => {
+            Self::Invitation(InvitationsError::NotGood | InvitationsError::Refused(_)) => {
                 Close::new(CloseCode::Invitation, "it is spent, has expired, or was never made")
             }
+            Self::Invitation(_) => Close::new(CloseCode::Internal, "the invitations cannot be read"),
             Self::Write(_) => Close::new(CloseCode::Internal, "the key cannot be written down"),
             Self::Failed(_) => Close::new(CloseCode::Internal, "the login could not be finished"),
             Self::WrongUser { .. } => denied("this socket is for the server's own user"),
@@ -215,5 +216,17 @@ impl LoginRefusal {
             | Self::OtherAccount { .. }
             | Self::Method { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_not_blamed_for_invitations_that_cannot_be_read() {
+        let close = |error| LoginRefusal::Invitation(error).close().code;
+        assert_eq!(close(InvitationsError::NotGood), CloseCode::Invitation);
+        assert_eq!(close(InvitationsError::Malformed(String::new())), CloseCode::Internal);
     }
 }
