@@ -6,46 +6,61 @@
 //! - `event`: what is recorded
 //! - `line`: how it is written, and kept below 16 KiB
 //! - `destination`: where it goes
+//! - `trail`: the thread that writes it there
 
 mod destination;
 mod event;
 mod line;
 mod stamp;
+mod trail;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
 use common::reason::system_reason;
 use thiserror::Error;
-use tracing::{error, info};
+use tokio::sync::oneshot;
+use tokio::time;
 
-use self::destination::{AuditFile, Destination, Opened, Sink, Stderr};
+use self::destination::{AuditFile, Destination, Stderr};
 use self::stamp::Stamp;
+use self::trail::{Entry, Health, Trail};
+use crate::background::{Background, NotTaken};
 use crate::config::{AuditDestination, AuditSettings, OnFailure};
 
 pub(crate) use self::event::{
     Authentication, ConnectionChange, Enrolment, Event, JobEnd, JobStart, ServerChange, Verdict,
 };
 
-/// Where events are recorded. Shared by all connections; each call may block for as long as the disk takes.
+/// Events that may wait to be written; each has at most 16 KiB, and few have more than one.
+const WAITING: usize = 1024;
+
+/// How long what is about to happen waits for its record. A disk that is busy takes a second or two; whatever takes longer
+/// is stuck, and then nobody waits until it moves again.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where events are recorded. Shared by all connections. Nothing here waits for a reader: what could is
+/// done by a thread.
+///
+/// When it is dropped, it waits up to 400 ms until everything is written.
 #[derive(Debug)]
 pub(crate) struct Audit {
     /// `None` if nothing is recorded.
-    destination: Option<Box<dyn Destination>>,
+    writer: Option<Writer>,
     commands: bool,
     on_failure: OnFailure,
     sync: bool,
-    state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// `None` after a failure: the next event opens again what may have been mended.
-    sink: Option<Arc<dyn Sink>>,
-    /// Whether the last line lacks its end, because there was no room for it.
-    mid_line: bool,
-    /// Whether the last event could not be recorded.
-    failing: bool,
+#[derive(Debug)]
+struct Writer {
+    thread: Background<Entry, Trail>,
+    health: Arc<Health>,
+    /// The destination, for messages.
+    to: String,
+    /// See [`PATIENCE`].
+    patience: Duration,
 }
 
 impl Audit {
@@ -59,7 +74,7 @@ impl Audit {
             AuditDestination::Stderr => Some(Box::new(Stderr)),
             AuditDestination::File(path) => Some(Box::new(AuditFile(path.clone()))),
         };
-        Self::to(destination, settings)
+        Self::to(destination, settings, PATIENCE)
     }
 
     /// Whether [`Audit::open`] would succeed, as far as can be seen without making a file.
@@ -72,141 +87,88 @@ impl Audit {
         file.check().map_err(|source| AuditError::Open { to: file.to_string(), source })
     }
 
-    fn to(destination: Option<Box<dyn Destination>>, settings: &AuditSettings) -> Result<Self, AuditError> {
-        let audit = Self {
-            destination,
+    fn to(
+        destination: Option<Box<dyn Destination>>,
+        settings: &AuditSettings,
+        patience: Duration,
+    ) -> Result<Self, AuditError> {
+        Ok(Self {
+            writer: destination.map(|to| Writer::open(to, patience)).transpose()?,
             commands: settings.commands,
             on_failure: settings.on_failure,
             sync: settings.sync,
-            state: Mutex::default(),
-        };
-        audit.reopen()?;
-        Ok(audit)
+        })
     }
 
-    /// Opens the file anew, for those who have moved it away (logrotate(8)). What is open stays in use if that fails.
-    ///
-    /// # Errors
-    /// [`AuditError::Open`].
-    pub(crate) fn reopen(&self) -> Result<(), AuditError> {
-        let Some(destination) = &self.destination else { return Ok(()) };
-        let mut state = self.lock();
-        state.open(&**destination).map(drop)
-    }
-
-    /// Records that `event` happens now. When this returns, the system has the whole line, and with `sync` the disk has
-    /// the starts and ends of jobs.
+    /// Records that `event` happens now, as soon as those before it are recorded.
     ///
     /// The operator learns of the first failure in a row, and of its end, from the log.
-    ///
-    /// # Errors
-    /// [`AuditError`]. The next event tries everything again.
-    pub(crate) fn record(&self, event: &Event<'_>) -> Result<(), AuditError> {
-        let Some(destination) = &self.destination else { return Ok(()) };
-        let line = event.line(Stamp::now(), self.commands).into_bytes();
-        let result = line
-            .map_err(|source| AuditError::Write { to: destination.to_string(), source })
-            .and_then(|line| self.append(&**destination, &line))
-            .and_then(|sink| {
-                if self.sync && event.is_worth_syncing() { sync(&**destination, &*sink) } else { Ok(()) }
-            });
-        self.lock().note(result.as_ref().err());
-        result
+    pub(crate) fn record(&self, event: &Event<'_>) {
+        let Some(writer) = &self.writer else { return };
+        let offered = self.entry(event).and_then(|entry| writer.offer(entry));
+        if let Err(error) = offered {
+            writer.health.note(Some(&error));
+        }
     }
 
-    /// Records `event` and says whether what it announces may go on: the start of a job, a login.
+    /// Records `event` and says whether what it announces may go on: the start of a job, an enrolment. When this returns,
+    /// the system has the whole line, and with `sync` the disk has it. Takes 5 s at most.
     ///
     /// # Errors
     /// [`Refusal`] if it cannot be recorded and the operator wants nothing to happen then.
-    pub(crate) fn admit(&self, event: &Event<'_>) -> Result<(), Refusal> {
-        decide(self.record(event), self.on_failure)
-    }
-
-    fn append(&self, destination: &dyn Destination, line: &[u8]) -> Result<Arc<dyn Sink>, AuditError> {
-        let mut state = self.lock();
-        let sink = match &state.sink {
-            Some(sink) => Arc::clone(sink),
-            None => state.open(destination)?,
+    pub(crate) async fn admit(&self, event: &Event<'_>) -> Result<(), Refusal> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        let recorded = match self.entry(event) {
+            Ok(entry) => writer.confirm(entry).await,
+            Err(error) => Err(error),
         };
-        state.append(&*sink, line).map_err(|failure| match failure {
-            Failure::System(source) => AuditError::Write { to: destination.to_string(), source },
-            Failure::Short { written, length } => {
-                AuditError::Short { to: destination.to_string(), written, length }
-            }
-        })?;
-        Ok(sink)
+        match self.on_failure {
+            OnFailure::Refuse => recorded.map_err(Refusal),
+            OnFailure::Continue => Ok(()),
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is a single assignment, so there is no half of one to fear.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entry(&self, event: &Event<'_>) -> Result<Entry, AuditError> {
+        let line = event.line(Stamp::now(), self.commands).into_bytes();
+        let line = line.map_err(AuditError::Line)?;
+        Ok(Entry { line, sync: self.sync && event.is_worth_syncing(), answer: None })
     }
 }
 
-fn sync(destination: &dyn Destination, sink: &dyn Sink) -> Result<(), AuditError> {
-    sink.sync().map_err(|source| AuditError::Sync { to: destination.to_string(), source })
-}
-
-/// What an event that could not be recorded means for what it announces.
-fn decide(recorded: Result<(), AuditError>, on_failure: OnFailure) -> Result<(), Refusal> {
-    match on_failure {
-        OnFailure::Refuse => recorded.map_err(Refusal),
-        OnFailure::Continue => Ok(()),
-    }
-}
-
-enum Failure {
-    System(io::Error),
-    Short { written: usize, length: usize },
-}
-
-impl State {
-    fn open(&mut self, destination: &dyn Destination) -> Result<Arc<dyn Sink>, AuditError> {
-        let Opened { sink, mid_line } =
-            destination.open().map_err(|source| AuditError::Open { to: destination.to_string(), source })?;
-        self.mid_line = mid_line.unwrap_or(self.mid_line);
-        self.sink = Some(Arc::clone(&sink));
-        Ok(sink)
+impl Writer {
+    fn open(destination: Box<dyn Destination>, patience: Duration) -> Result<Self, AuditError> {
+        let to = destination.to_string();
+        let health = Arc::<Health>::default();
+        let trail = Trail::open(destination, Arc::clone(&health))?;
+        let thread = Background::new("audit", WAITING, trail);
+        Ok(Self { thread, health, to, patience })
     }
 
-    /// Writes `line`. If the one before it lacks its end, that comes first, in the same call.
-    fn append(&mut self, sink: &dyn Sink, line: &[u8]) -> Result<(), Failure> {
-        let with_end = self.mid_line.then(|| [b"\n", line].concat());
-        let bytes = with_end.as_deref().unwrap_or(line);
-        let written = match write(sink, bytes) {
-            Ok(written) => written,
-            Err(error) => {
-                self.sink = None;
-                return Err(Failure::System(error));
-            }
+    fn offer(&self, entry: Entry) -> Result<(), AuditError> {
+        self.thread.offer(entry).map_err(|reason| AuditError::NotTaken { to: self.to.clone(), reason })
+    }
+
+    async fn confirm(&self, mut entry: Entry) -> Result<(), AuditError> {
+        let stuck = || AuditError::Stuck { to: self.to.clone(), patience: self.patience };
+        if self.health.is_stuck() {
+            return Err(stuck());
+        }
+        let (answer, answered) = oneshot::channel();
+        entry.answer = Some(answer);
+        let failure = match self.offer(entry) {
+            Ok(()) => match time::timeout(self.patience, answered).await {
+                // Noted where it was found out.
+                Ok(Ok(result)) => return result,
+                Ok(Err(_)) => AuditError::NotTaken { to: self.to.clone(), reason: NotTaken::Over },
+                Err(_) => {
+                    self.health.hangs();
+                    stuck()
+                }
+            },
+            Err(error) => error,
         };
-        if let Some(last) = written.checked_sub(1).and_then(|last| bytes.get(last)) {
-            self.mid_line = *last != b'\n';
-        }
-        if written < bytes.len() {
-            self.sink = None;
-            return Err(Failure::Short { written, length: bytes.len() });
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, failure: Option<&AuditError>) {
-        match failure {
-            Some(error) if !self.failing => error!(%error, "events are not recorded"),
-            None if self.failing => info!("events are recorded again"),
-            _ => {}
-        }
-        self.failing = failure.is_some();
-    }
-}
-
-/// One call that takes something: a signal may come before it has.
-fn write(sink: &dyn Sink, bytes: &[u8]) -> io::Result<usize> {
-    loop {
-        match sink.append(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
+        self.health.note(Some(&failure));
+        Err(failure)
     }
 }
 
@@ -239,6 +201,25 @@ pub enum AuditError {
         /// Bytes of the line.
         length: usize,
     },
+    /// It has taken nothing for too long: nobody reads the pipe, or the disk does not answer.
+    #[error("cannot write to the audit trail {to}: it has taken nothing for {patience:?}")]
+    Stuck {
+        /// The file, or `stderr`.
+        to: String,
+        /// How long was waited.
+        patience: Duration,
+    },
+    /// It is not even tried.
+    #[error("cannot write to the audit trail {to}: {reason}")]
+    NotTaken {
+        /// The file, or `stderr`.
+        to: String,
+        /// Why.
+        reason: NotTaken,
+    },
+    /// The event has no line.
+    #[error("cannot write down an event: {0}")]
+    Line(io::Error),
     /// It may not be on the disk.
     #[error("cannot sync the audit trail {to}: {}", system_reason(source))]
     Sync {

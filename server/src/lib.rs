@@ -10,13 +10,15 @@
 //! - `authorize`: what somebody may do who was let in
 //! - `service`: what the connections share
 //! - `job`: the rules of one job, and the task that keeps them
-//! - `audit`, `logging`: what is recorded of all this
+//! - `audit`, `logging`: what is recorded of all this; `background`, `stderr`: how it is written without waiting for
+//!   a reader
 //! - `process`: the operating system: spawning, waiting, signals, pipes
 //! - `host_key`: how the server proves that it is this one
 
 mod admission;
 mod audit;
 mod authorize;
+mod background;
 pub mod cli;
 mod config;
 mod connection;
@@ -33,8 +35,10 @@ mod process;
 mod server;
 mod service;
 mod sessions;
+mod stderr;
 
 pub use audit::AuditError;
+pub use background::NotTaken;
 pub use config::Config;
 pub use error::StartError;
 pub use host_key::HostKeyError;

@@ -76,7 +76,7 @@ impl Service {
     /// Records what has happened. If that fails the log says so; what is about to happen asks
     /// [`Audit::admit`](crate::audit::Audit::admit) instead.
     pub(crate) fn record(&self, event: &Event<'_>) {
-        self.live().audit.record(event).ok();
+        self.live().audit.record(event);
     }
 
     /// Goes by other settings from now on; what concerns addresses and files needs another server.

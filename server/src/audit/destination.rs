@@ -5,13 +5,14 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use crate::stderr;
+
 /// Something that can be opened, and opened again. `Display` is its name for the operator.
-pub(super) trait Destination: fmt::Debug + fmt::Display + Send + Sync {
+pub(super) trait Destination: fmt::Debug + fmt::Display + Send {
     /// Opens it for appending.
     ///
     /// # Errors
@@ -22,15 +23,18 @@ pub(super) trait Destination: fmt::Debug + fmt::Display + Send + Sync {
 /// An open destination.
 #[derive(Debug)]
 pub(super) struct Opened {
-    pub(super) sink: Arc<dyn Sink>,
+    pub(super) sink: Box<dyn Sink>,
     /// Whether what is there ends in the middle of a line; `None` where nobody can look.
     pub(super) mid_line: Option<bool>,
 }
 
 /// What takes lines.
-pub(super) trait Sink: fmt::Debug + Send + Sync {
+pub(super) trait Sink: fmt::Debug + Send {
     /// Writes `bytes` to the end in one call; how many of them were taken.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// The same, if that waits for nobody who reads; else `None`.
+    fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>>;
 
     /// Returns when everything appended is on the disk.
     fn sync(&self) -> io::Result<()>;
@@ -67,7 +71,7 @@ impl Destination for AuditFile {
         let file = Self::options().create(true).open(&self.0)?;
         check_trust(&file)?;
         let mid_line = Some(ends_mid_line(&file)?);
-        Ok(Opened { sink: Arc::new(file), mid_line })
+        Ok(Opened { sink: Box::new(file), mid_line })
     }
 }
 
@@ -107,6 +111,10 @@ impl Sink for File {
         file.write(bytes)
     }
 
+    fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        Some(self.append(bytes))
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
@@ -118,7 +126,7 @@ pub(super) struct Stderr;
 
 impl Destination for Stderr {
     fn open(&self) -> io::Result<Opened> {
-        Ok(Opened { sink: Arc::new(Self), mid_line: None })
+        Ok(Opened { sink: Box::new(Self), mid_line: None })
     }
 }
 
@@ -130,8 +138,11 @@ impl fmt::Display for Stderr {
 
 impl Sink for Stderr {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
-        // The standard library's would take a closed stderr for one that has taken everything.
-        Ok(rustix::io::write(rustix::stdio::stderr(), bytes)?)
+        stderr::write(bytes)
+    }
+
+    fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        stderr::write_now(bytes)
     }
 
     fn sync(&self) -> io::Result<()> {

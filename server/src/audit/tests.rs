@@ -24,4 +24,14 @@ fn records(path: &Path) -> Vec<Json> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// Records an event, and waits until that is done.
+fn admit(audit: &Audit, event: &Event<'_>) -> Result<(), Refusal> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(audit.admit(event))
+}
+
+fn is_failing(audit: &Audit) -> bool {
+    audit.writer.as_ref().is_some_and(|writer| writer.health.is_failing())
+}
+
 const STARTED: Event<'static> = Event::Server(ServerChange::Started);

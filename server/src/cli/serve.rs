@@ -29,7 +29,7 @@ const UMASK: Mode = Mode::from_raw_mode(0o022);
 /// Serves as the command line says.
 pub(super) fn serve(arguments: Arguments) -> Result<(), StartError> {
     let config = load(&arguments)?;
-    logging::start(config.log.format, config.log.level);
+    let _log = logging::start(config.log.format, config.log.level);
     if arguments.inetd {
         on(&mut runtime::Builder::new_current_thread(), serve_stdin(|| Ok(config)))
     } else {
@@ -42,7 +42,7 @@ pub(super) fn serve(arguments: Arguments) -> Result<(), StartError> {
 /// Settings and keys are read only if the connection is one over TCP. To be called from inside a runtime, and once: it
 /// changes the process's signal actions and its umask.
 pub async fn inetd() -> u8 {
-    logging::start(LogFormat::Text, LogLevel::Error);
+    let _log = logging::start(LogFormat::Text, LogLevel::Error);
     report::exit_code(serve_stdin(|| Ok(Config::load(None, &Places::of_user()?)?)).await)
 }
 

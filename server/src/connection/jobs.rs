@@ -21,6 +21,9 @@ use crate::authorize::{Action, Principal, authorize, original_command};
 use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
 use crate::service::Service;
 
+/// Why a server that ends takes no jobs.
+const STOPPING: &str = "it is stopping";
+
 /// Jobs that run, by their number; their tasks take themselves out.
 type Table = Arc<Mutex<HashMap<JobNumber, JobHandle>>>;
 
@@ -125,7 +128,7 @@ impl Jobs {
             return Err(ConnectionError::Violation("a job number that was used before"));
         }
         self.last_number = number.0;
-        match self.admit(&id, &mut spec) {
+        match self.admit(&id, &mut spec).await {
             Ok(registration) => self.spawn(number, id, spec, registration),
             Err(reason) => {
                 self.service.record(&Event::JobRefused {
@@ -140,10 +143,10 @@ impl Jobs {
         Ok(())
     }
 
-    fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<Registration, String> {
+    async fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<Registration, String> {
         authorize(&self.principal, Action::Start(spec)).map_err(|denial| denial.to_string())?;
         if self.service.stopping.is_cancelled() {
-            return Err("it is stopping".to_owned());
+            return Err(STOPPING.to_owned());
         }
         if lock(&self.table).len() >= limits::JOBS_PER_CONNECTION {
             return Err(format!("this connection already runs {} jobs", limits::JOBS_PER_CONNECTION));
@@ -160,8 +163,13 @@ impl Jobs {
             spec,
             original: self.principal.options().command().and_then(|_| original_command(spec)),
         };
-        let recorded = self.service.live().audit.admit(&Event::JobStart(start));
-        recorded.map(|()| registration).map_err(|refusal| refusal.to_string())
+        let (live, start) = (self.service.live(), Event::JobStart(start));
+        tokio::select! {
+            recorded = live.audit.admit(&start) => {
+                recorded.map(|()| registration).map_err(|refusal| refusal.to_string())
+            }
+            () = self.service.stopping.cancelled() => Err(STOPPING.to_owned()),
+        }
     }
 
     fn spawn(&self, number: JobNumber, id: JobId, spec: Spec, registration: Registration) {

@@ -87,9 +87,9 @@ fn recorded(event: &Event<'_>) -> Json {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");
     let audit = Audit::open(&in_file(&path)).unwrap();
-    audit.record(&STARTED).unwrap();
+    admit(&audit, &STARTED).unwrap();
     let before = std::fs::metadata(&path).unwrap().len();
-    audit.record(event).unwrap();
+    admit(&audit, event).unwrap();
     let length = std::fs::metadata(&path).unwrap().len() - before;
     assert!(length as usize <= MAX_BYTES, "{length}");
     let mut records = records(&path);
@@ -211,10 +211,10 @@ fn without_commands_nothing_of_a_command_line_is_recorded() {
     let audit = Audit::open(&AuditSettings { commands: false, ..in_file(&path) }).unwrap();
     let job = job();
     for program in [Program::Argv(vec!["hunter2".into()]), Program::Shell("hunter2".into())] {
-        audit.record(&start(&job, &spec(program, b"NAME"))).unwrap();
+        admit(&audit, &start(&job, &spec(program, b"NAME"))).unwrap();
     }
     let failure = StartFailure::NotFound { program: "hunter2".to_owned(), searched: String::new() };
-    audit.record(&end(&job, &Outcome::NotStarted(failure))).unwrap();
+    admit(&audit, &end(&job, &Outcome::NotStarted(failure))).unwrap();
     assert_eq!(records(&path)[0]["variables"], json!(["NAME", "NAME"]));
     assert_eq!(records(&path)[2]["reason"], "not_found");
     assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
 use common::job::{JobId, Program, Spec};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -12,6 +14,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::admission::ConnectionId;
+use crate::audit::destination::{Opened, Sink};
 use crate::authorize::Owner;
 
 #[test]
@@ -19,7 +22,7 @@ fn the_file_is_made_private_and_lines_go_to_its_end() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");
     for count in 1..=3 {
-        Audit::open(&in_file(&path)).unwrap().record(&STARTED).unwrap();
+        admit(&Audit::open(&in_file(&path)).unwrap(), &STARTED).unwrap();
         assert_eq!(records(&path).len(), count);
     }
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -67,15 +70,17 @@ fn lines_of_many_writers_never_mix() {
                 let spec = Spec::new(Program::Shell(text.as_str().into()));
                 for _ in 0..EACH {
                     let (connection, owner) = (ConnectionId(0), Owner::User(0));
-                    audit
-                        .record(&Event::JobStart(JobStart {
+                    admit(
+                        audit,
+                        &Event::JobStart(JobStart {
                             connection,
                             job: &job,
                             owner,
                             spec: &spec,
                             original: None,
-                        }))
-                        .unwrap();
+                        }),
+                    )
+                    .unwrap();
                 }
             });
         }
@@ -89,34 +94,14 @@ fn lines_of_many_writers_never_mix() {
 }
 
 #[test]
-fn a_file_that_was_moved_away_is_made_anew_on_request() {
-    let directory = tempfile::tempdir().unwrap();
-    let (path, moved) = (directory.path().join("audit.log"), directory.path().join("audit.log.1"));
-    let audit = Audit::open(&in_file(&path)).unwrap();
-    audit.record(&STARTED).unwrap();
-    fs::rename(&path, &moved).unwrap();
-    audit.record(&STARTED).unwrap();
-    assert_eq!(records(&moved).len(), 2);
-    audit.reopen().unwrap();
-    audit.record(&STARTED).unwrap();
-    assert_eq!((records(&moved).len(), records(&path).len()), (2, 1));
-    // A file that cannot be had anew leaves the old one in use.
-    fs::rename(&path, directory.path().join("audit.log.2")).unwrap();
-    fs::create_dir(&path).unwrap();
-    assert!(audit.reopen().is_err());
-    audit.record(&STARTED).unwrap();
-    assert_eq!(records(&directory.path().join("audit.log.2")).len(), 2);
-}
-
-#[test]
 fn a_line_that_was_cut_off_by_a_crash_spoils_no_other() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("audit.log");
-    Audit::open(&in_file(&path)).unwrap().record(&STARTED).unwrap();
+    admit(&Audit::open(&in_file(&path)).unwrap(), &STARTED).unwrap();
     fs::write(&path, [&fs::read(&path).unwrap()[..], b"{\"time\":\"20"].concat()).unwrap();
     let audit = Audit::open(&in_file(&path)).unwrap();
-    audit.record(&STARTED).unwrap();
-    audit.record(&STARTED).unwrap();
+    admit(&audit, &STARTED).unwrap();
+    admit(&audit, &STARTED).unwrap();
     let text = fs::read_to_string(&path).unwrap();
     let valid: Vec<_> = text.lines().map(|line| serde_json::from_str::<Json>(line).is_ok()).collect();
     assert_eq!(valid, [true, false, true, true]);
@@ -134,12 +119,14 @@ struct FakeState {
     opened: usize,
     synced: usize,
     written: Vec<u8>,
+    /// What writing waits for, if it does.
+    held: Option<Arc<Barrier>>,
 }
 
 impl Fake {
     fn audit(&self, on_failure: OnFailure) -> Audit {
         let settings = AuditSettings { on_failure, sync: true, ..settings(AuditDestination::Stderr) };
-        Audit::to(Some(Box::new(self.clone())), &settings).unwrap()
+        Audit::to(Some(Box::new(self.clone())), &settings, Duration::from_millis(50)).unwrap()
     }
 
     fn state(&self) -> MutexGuard<'_, FakeState> {
@@ -160,16 +147,25 @@ impl fmt::Display for Fake {
 impl Destination for Fake {
     fn open(&self) -> io::Result<Opened> {
         self.state().opened += 1;
-        Ok(Opened { sink: Arc::new(self.clone()), mid_line: None })
+        Ok(Opened { sink: Box::new(self.clone()), mid_line: None })
     }
 }
 
 impl Sink for Fake {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
+        let held = self.state().held.take();
+        if let Some(barrier) = held {
+            barrier.wait();
+        }
         let mut state = self.state();
         let taken = state.writes.pop_front().unwrap_or(Ok(bytes.len()))?.min(bytes.len());
         state.written.extend_from_slice(&bytes[..taken]);
         Ok(taken)
+    }
+
+    fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let is_held = self.state().held.is_some();
+        (!is_held).then(|| self.append(bytes))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -193,17 +189,17 @@ fn while_the_disk_is_full_nothing_starts_and_then_it_goes_on_at_once() {
         "no space left on device",
     ];
     for (failures, reason) in rows.into_iter().enumerate() {
-        let refusal = audit.admit(&STARTED).unwrap_err();
+        let refusal = admit(&audit, &STARTED).unwrap_err();
         assert_eq!(refusal.to_string(), "the server cannot record it");
         let cause = refusal.0.to_string();
         let expected = format!("cannot write to the audit trail /audit.log: {reason}");
         assert!(cause.starts_with(&expected), "{cause}");
-        assert!(audit.lock().failing);
+        assert!(is_failing(&audit));
         assert_eq!(fake.state().opened, failures + 1);
     }
-    audit.admit(&STARTED).unwrap();
-    audit.admit(&STARTED).unwrap();
-    assert!(!audit.lock().failing);
+    admit(&audit, &STARTED).unwrap();
+    admit(&audit, &STARTED).unwrap();
+    assert!(!is_failing(&audit));
     let text = fake.text();
     let valid: Vec<_> = text.lines().map(|line| serde_json::from_str::<Json>(line).is_ok()).collect();
     assert_eq!(valid, [false, true, true]);
@@ -214,9 +210,32 @@ fn whoever_prefers_it_goes_on_without_records() {
     let fake = Fake::default();
     let audit = fake.audit(OnFailure::Continue);
     fake.state().writes.push_back(Err(Errno::IO));
-    audit.admit(&STARTED).unwrap();
-    assert!(audit.lock().failing);
-    assert!(audit.record(&STARTED).is_ok() && !audit.lock().failing);
+    admit(&audit, &STARTED).unwrap();
+    assert!(is_failing(&audit));
+    assert!(admit(&audit, &STARTED).is_ok() && !is_failing(&audit));
+}
+
+#[test]
+fn a_trail_that_takes_nothing_refuses_what_waits_for_it_and_holds_up_nothing_else() {
+    let fake = Fake::default();
+    let (audit, barrier) = (fake.audit(OnFailure::Refuse), Arc::new(Barrier::new(2)));
+    fake.state().held = Some(Arc::clone(&barrier));
+    audit.record(&STARTED);
+    let refusal = admit(&audit, &STARTED).unwrap_err();
+    let stuck = "cannot write to the audit trail /audit.log: it has taken nothing for 50ms";
+    assert_eq!(refusal.0.to_string(), stuck);
+    // From now on nobody waits, however long it lasts, and what does not wait is kept as far as it may be.
+    for _ in 0..2 * WAITING {
+        audit.record(&STARTED);
+    }
+    assert_eq!(admit(&audit, &STARTED).unwrap_err().0.to_string(), stuck);
+    assert!(is_failing(&audit) && fake.text().is_empty());
+    barrier.wait();
+    audit.writer.as_ref().unwrap().thread.finish();
+    // The first one and those that waited, without the one that was refused.
+    let lines = fake.text().lines().count();
+    assert!((WAITING..=WAITING + 1).contains(&lines), "{lines}");
+    assert!(!is_failing(&audit));
 }
 
 #[test]
@@ -224,7 +243,7 @@ fn a_signal_does_not_lose_a_record() {
     let fake = Fake::default();
     let audit = fake.audit(OnFailure::Refuse);
     fake.state().writes.extend([Err(Errno::INTR), Err(Errno::INTR)]);
-    audit.record(&STARTED).unwrap();
+    admit(&audit, &STARTED).unwrap();
     assert_eq!(fake.text().lines().count(), 1);
 }
 
@@ -232,7 +251,7 @@ fn a_signal_does_not_lose_a_record() {
 fn only_jobs_wait_for_the_disk_and_a_disk_that_fails_is_told() {
     let fake = Fake::default();
     let audit = fake.audit(OnFailure::Refuse);
-    audit.record(&STARTED).unwrap();
+    admit(&audit, &STARTED).unwrap();
     assert_eq!(fake.state().synced, 0);
     let (job, spec) = ("j1".parse().unwrap(), Spec::new(Program::Shell("true".into())));
     let start = JobStart {
@@ -243,18 +262,17 @@ fn only_jobs_wait_for_the_disk_and_a_disk_that_fails_is_told() {
         original: None,
     };
     let start = Event::JobStart(start);
-    audit.admit(&start).unwrap();
+    admit(&audit, &start).unwrap();
     assert_eq!(fake.state().synced, 1);
     fake.state().syncs.push_back(Errno::IO);
-    let refusal = audit.admit(&start).unwrap_err();
+    let refusal = admit(&audit, &start).unwrap_err();
     assert_eq!(refusal.0.to_string(), "cannot sync the audit trail /audit.log: input/output error");
-    audit.admit(&start).unwrap();
+    admit(&audit, &start).unwrap();
 }
 
 #[test]
 fn a_trail_that_is_off_takes_everything() {
     let audit = Audit::open(&settings(AuditDestination::Off)).unwrap();
-    audit.admit(&STARTED).unwrap();
-    audit.reopen().unwrap();
-    assert!(!audit.lock().failing);
+    admit(&audit, &STARTED).unwrap();
+    assert!(!is_failing(&audit));
 }

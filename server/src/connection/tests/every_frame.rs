@@ -161,7 +161,7 @@ async fn try_rows(state: State, rows: &[(usize, Sample)]) -> Vec<Duration> {
     let (took, met): (Vec<_>, Vec<_>) = meetings.join_all().await.into_iter().unzip();
     let took: Vec<_> = took.into_iter().flatten().collect();
     end(&world, met).await;
-    check_trail(&world, state, rows, took.len());
+    check_trail(&world, state, rows, took.len()).await;
     took
 }
 
@@ -187,17 +187,17 @@ async fn end(world: &World, met: Vec<Row>) {
 
 /// Requires that exactly what the table allows has been started, and that each violation is written down once; of those of
 /// strangers, who can be many, at least some.
-fn check_trail(world: &World, state: State, rows: &[(usize, Sample)], refused: usize) {
+async fn check_trail(world: &World, state: State, rows: &[(usize, Sample)], refused: usize) {
     let greeted = if state == State::Stranger { 0 } else { 2 };
     let is_granted = |(_, sample): &&(usize, Sample)| {
         sample.is_start() && state == State::Session && sample.answer(state) == Answer::Taken
     };
     let granted = rows.iter().filter(is_granted).count();
-    assert_eq!(world.records("job_start").len(), greeted * rows.len() + granted, "{state:?}");
+    assert_eq!(world.records("job_start").await.len(), greeted * rows.len() + granted, "{state:?}");
     let is_violation = |(_, sample): &&(usize, Sample)| sample.answer(state) == Answer::Violation;
     let violations = rows.iter().filter(is_violation).count();
     assert_eq!(refused, violations, "{state:?}");
-    let recorded = world.records("protocol_violation").len();
+    let recorded = world.records("protocol_violation").await.len();
     match state {
         State::Stranger => assert!((violations.min(5)..=violations).contains(&recorded), "{recorded}"),
         State::Session | State::Stopping | State::Closed => assert_eq!(recorded, violations, "{state:?}"),

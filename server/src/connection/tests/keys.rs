@@ -85,9 +85,9 @@ async fn greet(world: &World, settings: &ClientTls) -> (Reception, JoinHandle<()
 }
 
 /// How often the trail says of `key` that it was let in or refused.
-fn logins(world: &World, key: &PublicKey, result: &str) -> usize {
+async fn logins(world: &World, key: &PublicKey, result: &str) -> usize {
     let fingerprint = key.fingerprint().to_string();
-    let records = world.records("authentication");
+    let records = world.records("authentication").await;
     records.iter().filter(|record| record["fingerprint"] == fingerprint && record["result"] == result).count()
 }
 
@@ -97,7 +97,7 @@ async fn a_key_that_is_shown_and_not_proven_opens_nothing() {
     world.authorize(&[victim.public()]);
     let impostor = Impostor { shown: victim.public(), own: PrivateKey::generate().unwrap() };
     assert_eq!(visit(&world, &settings(&world, Arc::new(impostor))).await, Reception::CutOff);
-    assert!(world.records("authentication").is_empty(), "nobody has authenticated");
+    assert!(world.records("authentication").await.is_empty(), "nobody has authenticated");
     assert_eq!(visit(&world, &settings(&world, victim)).await, Reception::Welcome);
 }
 
@@ -114,7 +114,10 @@ async fn a_key_that_was_removed_does_not_come_back_with_the_session_it_had() {
         assert_eq!(visit(&world, &settings).await, Reception::Refused(CloseCode::Denied));
     }
     assert_eq!(
-        (logins(&world, &removed.public(), "accepted"), logins(&world, &removed.public(), "refused")),
+        (
+            logins(&world, &removed.public(), "accepted").await,
+            logins(&world, &removed.public(), "refused").await
+        ),
         (3, 3)
     );
 }
@@ -159,9 +162,11 @@ async fn interleaved_clients_are_each_let_in_as_whom_they_have_proven_to_be() {
         });
     }
     visits.join_all().await;
-    let results = [&ann, &bob, &stranger]
-        .map(|key| (logins(&world, &key.public(), "accepted"), logins(&world, &key.public(), "refused")));
+    let mut results = Vec::new();
+    for key in [&ann, &bob, &stranger].map(|key| key.public()) {
+        results.push((logins(&world, &key, "accepted").await, logins(&world, &key, "refused").await));
+    }
     let each = CLIENTS / 4;
     assert_eq!(results, [(each, 0), (each, 0), (0, each)], "each login is that of the key which was proven");
-    assert_eq!(world.records("authentication").len(), 3 * each);
+    assert_eq!(world.records("authentication").await.len(), 3 * each);
 }

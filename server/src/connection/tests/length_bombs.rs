@@ -74,5 +74,5 @@ async fn a_length_inside_a_request_is_not_believed() {
             ends(&world, true, &frame, &format!("{claim} at {at}")).await;
         }
     }
-    assert!(world.records("job_start").is_empty());
+    assert!(world.records("job_start").await.is_empty());
 }

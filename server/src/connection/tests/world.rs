@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
 use super::super::{Arrival, serve};
+use crate::audit::{Event, ServerChange};
 use crate::config::{AuditDestination, Config};
 use crate::invitations::Invitations;
 use crate::key_files::KeyFiles;
@@ -83,8 +84,9 @@ impl World {
         tokio::spawn(serve(Arc::clone(&self.service), Arrival::Tcp(stream, address, visitor)))
     }
 
-    /// What the audit trail says of `event`.
-    pub(super) fn records(&self, event: &str) -> Vec<Json> {
+    /// What the audit trail says of `event`, with all that has happened so far.
+    pub(super) async fn records(&self, event: &str) -> Vec<Json> {
+        self.service.live().audit.admit(&Event::Server(ServerChange::Reloaded)).await.unwrap();
         let text = fs::read_to_string(self.path("audit")).unwrap();
         let records = text.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
         records.filter(|record| record["event"] == event).collect()
