@@ -6,7 +6,7 @@ use common::job::{ByteString, JobId, Outcome, Program, Spec};
 use common::keys::Fingerprint;
 
 use super::line::{Budget, Line};
-use super::stamp::Stamp;
+use super::stamp::{Stamp, instance};
 use crate::admission::ConnectionId;
 use crate::authorize::{Owner, Remote};
 use crate::process::{PeakMemory, Usage};
@@ -90,6 +90,8 @@ pub(crate) struct JobStart<'a> {
 /// See [`Event::JobEnd`].
 #[derive(Debug)]
 pub(crate) struct JobEnd<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) owner: Owner,
     pub(crate) job: &'a JobId,
     pub(crate) outcome: &'a Outcome,
     /// Bytes that the command has consumed.
@@ -126,6 +128,7 @@ impl Event<'_> {
         let mut line = Line::default();
         line.word("time", stamp.rfc3339());
         line.number("monotonic_ms", u64::try_from(stamp.monotonic.as_millis()).unwrap_or(u64::MAX));
+        line.word("instance", instance().to_owned());
         line.word("event", self.name());
         match self {
             Self::Server(change) => line.word("state", change.name()),
@@ -233,7 +236,9 @@ impl JobStart<'_> {
 
 impl JobEnd<'_> {
     fn add_to(&self, line: &mut Line, commands: bool) {
+        line.number("connection", self.connection.0);
         line.word("job", self.job.as_str());
+        line.word("principal", self.owner.to_string());
         add_outcome(line, self.outcome, commands);
         line.number("stdin_bytes", self.stdin);
         line.number("stdout_bytes", self.stdout);

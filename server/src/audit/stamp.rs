@@ -1,5 +1,7 @@
 //! When something happened, by both clocks: people compare the one, and the other never jumps.
 
+use std::process;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -8,6 +10,16 @@ const SECONDS_PER_DAY: i64 = 86_400;
 
 /// Days of 400 years, after which the calendar repeats itself.
 const DAYS_PER_ERA: i64 = 146_097;
+
+/// Which server it is: the same from its start to its end, and no other's on this machine. Connections are numbered anew by
+/// each.
+pub(super) fn instance() -> &'static str {
+    static INSTANCE: OnceLock<String> = OnceLock::new();
+    INSTANCE.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{:x}-{:x}", since.as_millis(), process::id())
+    })
+}
 
 /// A point in time.
 #[derive(Debug, Clone, Copy)]

@@ -179,6 +179,7 @@ impl Jobs {
         lock(&self.table).insert(number, handle);
         let (service, sender, table) =
             (Arc::clone(&self.service), self.sender.clone(), Arc::clone(&self.table));
+        let (connection, owner) = (self.connection, self.principal.owner());
         let task = async move {
             let (id, started) = (context.id.clone(), Instant::now());
             let report =
@@ -188,6 +189,8 @@ impl Jobs {
                 report.ended.totals.iter().find(of_stream).map_or(0, |total| total.bytes)
             };
             service.record(&Event::JobEnd(JobEnd {
+                connection,
+                owner,
                 job: &id,
                 outcome: &report.ended.outcome,
                 stdin: report.ended.stdin_consumed,

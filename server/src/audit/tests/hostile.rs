@@ -9,6 +9,7 @@ use serde_json::json;
 use super::*;
 use crate::admission::ConnectionId;
 use crate::audit::line::MAX_BYTES;
+use crate::audit::stamp::instance;
 use crate::authorize::{Owner, Remote};
 use crate::process::{PeakMemory, Usage};
 
@@ -63,6 +64,8 @@ fn start<'a>(job: &'a JobId, spec: &'a Spec) -> Event<'a> {
 
 fn end<'a>(job: &'a JobId, outcome: &'a Outcome) -> Event<'a> {
     Event::JobEnd(JobEnd {
+        connection: CONNECTION,
+        owner: Owner::Key(PublicKey::from_bytes([0xff; 32])),
         job,
         outcome,
         stdin: u64::MAX,
@@ -175,8 +178,11 @@ fn a_record_says_all_that_was_promised() {
     assert_eq!(record["directory"], "NAME");
     assert!(record.get("truncated").is_none() && record.get("escaped").is_none());
 
+    let owner = Owner::Key(PublicKey::from_bytes([0xff; 32]));
     let signaled = Outcome::Signaled { signal: Signal::KILL, core_dumped: true };
     let record = recorded(&Event::JobEnd(JobEnd {
+        connection: CONNECTION,
+        owner,
         job: &"j1".parse().unwrap(),
         outcome: &signaled,
         stdin: 1,
@@ -186,10 +192,10 @@ fn a_record_says_all_that_was_promised() {
         usage: Some(Usage { cpu: Duration::from_micros(250_000), peak_memory: PeakMemory::Exactly(4096) }),
     }));
     let expected = json!({
-        "event": "job_end", "job": "j1", "outcome": "signaled", "signal": "KILL", "core_dumped": true,
+        "event": "job_end", "connection": u64::MAX, "job": "j1", "principal": owner.to_string(), "outcome": "signaled", "signal": "KILL", "core_dumped": true,
         "stdin_bytes": 1, "stdout_bytes": 2, "stderr_bytes": 3,
         "wall_seconds": 1.5, "cpu_seconds": 0.25, "peak_memory_bytes": 4096,
-        "time": record["time"], "monotonic_ms": record["monotonic_ms"],
+        "time": record["time"], "monotonic_ms": record["monotonic_ms"], "instance": instance(),
     });
     assert_eq!(record, expected);
 
