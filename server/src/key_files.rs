@@ -1,15 +1,18 @@
 //! Reads the files that say whose keys are good, each time it is asked: what they say now is what holds.
 
-use std::fs;
+mod version;
+
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use common::keys::authorized_keys::{AuthorizedKeys, Entry, FindRefusal, Options};
 use common::keys::revoked_keys::RevokedKeys;
-use common::keys::{FileError, Problem, PublicKey, Trust, read_trusted};
+use common::keys::{FileError, FileProblem, Problem, PublicKey, Trust, read_trusted};
 use thiserror::Error;
+
+pub(crate) use self::version::FileVersion;
+use crate::reserve::is_shortage;
 
 /// Bytes of either file that are read.
 const FILE_BYTES: usize = 1024 * 1024;
@@ -52,8 +55,8 @@ impl KeyFiles {
             .map_err(|problem| KeyRefusal::UnreadableRevocations { path: self.revoked.clone(), problem })
     }
 
-    /// What changes when either file does.
-    pub(crate) fn version(&self) -> [Option<FileVersion>; 2] {
+    /// What changes when either file does, or who may write it. Opens nothing.
+    pub(crate) fn version(&self) -> [FileVersion; 2] {
         [&self.authorized, &self.revoked].map(|path| FileVersion::of(path))
     }
 }
@@ -93,27 +96,6 @@ impl Keys {
     }
 }
 
-/// Which state of which file it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct FileVersion {
-    inode: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl FileVersion {
-    fn of(path: &Path) -> Option<Self> {
-        let found = fs::metadata(path).ok()?;
-        Some(Self {
-            inode: (found.dev(), found.ino()),
-            size: found.size(),
-            modified: (found.mtime(), found.mtime_nsec()),
-            changed: (found.ctime(), found.ctime_nsec()),
-        })
-    }
-}
-
 /// Why a key is not good. For the server's log alone: a client learns only that it is not.
 #[derive(Debug, Error)]
 pub enum KeyRefusal {
@@ -134,4 +116,11 @@ pub enum KeyRefusal {
         /// The line.
         problem: Problem,
     },
+}
+
+impl KeyRefusal {
+    /// Whether it says something about this process at this moment, and nothing about the key.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Self::File(FileError { problem: FileProblem::System(error), .. }) if is_shortage(error))
+    }
 }

@@ -7,6 +7,7 @@
 //! - `gate`, `admission`: how many strangers there may be, and whom the server does not hear for a while
 //! - `connection`: one client, from its arrival to its end, a type for each state
 //! - `login`, `key_files`, `invitations`, `sessions`: who is let in, and who is not any more
+//! - `reserve`: descriptors for finding that out when there are no others left
 //! - `authorize`: what somebody may do who was let in
 //! - `service`: what the connections share
 //! - `job`: the rules of one job, and the task that keeps them
@@ -32,6 +33,7 @@ mod listener;
 mod logging;
 mod login;
 mod process;
+mod reserve;
 mod server;
 mod service;
 mod sessions;

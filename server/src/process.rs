@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use common::job::{Outcome, Signal};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::unix::AsyncFd;
+use tracing::warn;
 
 pub(crate) use account::Account;
 pub(crate) use spawn::{SpawnError, Spawned, spawn};
@@ -76,22 +77,32 @@ impl Process {
         system::kill_group(self.id, signal)
     }
 
-    /// Sends `signal` to everything in its session, whatever process groups that has.
+    /// Sends `signal` to everything in its session, whatever process groups that has; to its own group at least, if the
+    /// system does not tell.
     pub(crate) async fn signal_tree(&self, signal: Signal, table: &ProcessTable) {
-        for group in table.list(self.started).await.process_groups(self.id) {
-            // A group may have ended since it was listed.
-            system::kill_group(*group, signal).ok();
+        match table.list(self.started).await {
+            Ok(listing) => {
+                for group in listing.process_groups(self.id) {
+                    // A group may have ended since it was listed.
+                    system::kill_group(*group, signal).ok();
+                }
+            }
+            Err(error) => {
+                warn!(process_id = self.id(), %error, "cannot list the processes of a job");
+                system::kill_group(self.id, signal).ok();
+            }
         }
     }
 
-    /// Whether nothing alive is left of its session.
+    /// Whether nothing alive is left of its session. What cannot be found out is not the case.
     pub(crate) async fn tree_is_gone(&self, table: &ProcessTable) -> bool {
-        let first = table.list(self.started).await;
+        let Ok(first) = table.list(self.started).await else { return false };
         if !first.process_groups(self.id).is_empty() {
             return false;
         }
         // A process that forks and exits while `/proc` is read can be missed, but hardly twice.
-        table.list(first.begun).await.process_groups(self.id).is_empty()
+        let Ok(second) = table.list(first.begun).await else { return false };
+        second.process_groups(self.id).is_empty()
     }
 
     /// Gives the process id back to the system, which tells what the process and those it has waited for have used. Only

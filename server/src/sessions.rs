@@ -1,21 +1,22 @@
 //! Who is connected, so that a key that is taken back takes its connections along.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use rustix::io::Errno;
 use tokio::time;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use common::keys::{FileError, FileProblem};
-
 use crate::authorize::{Peer, Principal};
-use crate::key_files::{KeyFiles, KeyRefusal};
+use crate::key_files::{FileVersion, KeyFiles, KeyRefusal, Keys};
+use crate::reserve::Reserve;
 
 /// How often the files of keys are looked at: a removed key's connections end within twice this.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// What reading a file takes whose directories are checked: two of them and the file at one time, and one to spare.
+const DESCRIPTORS: usize = 4;
 
 /// The sessions of a server.
 #[derive(Debug, Default)]
@@ -30,7 +31,16 @@ struct Table {
 #[derive(Debug)]
 struct Session {
     principal: Principal,
-    revoked: CancellationToken,
+    revoked: Revoked,
+    /// Whether its key was good after it came: the files may have changed between its login and that.
+    judged: bool,
+}
+
+/// Whether a session has to end.
+#[derive(Debug, Clone, Default)]
+struct Revoked {
+    token: CancellationToken,
+    reason: Arc<OnceLock<String>>,
 }
 
 /// A place among the sessions; given up when dropped.
@@ -38,8 +48,7 @@ struct Session {
 pub(crate) struct Place<'a> {
     sessions: &'a Sessions,
     number: u64,
-    /// Cancelled when its key is not good any more.
-    pub(crate) revoked: CancellationToken,
+    revoked: Revoked,
 }
 
 impl Sessions {
@@ -47,55 +56,33 @@ impl Sessions {
     pub(crate) fn enter(&self, principal: Principal) -> Place<'_> {
         let mut table = self.lock();
         table.last += 1;
-        let (number, revoked) = (table.last, CancellationToken::new());
-        table.sessions.insert(number, Session { principal, revoked: revoked.clone() });
+        let (number, revoked) = (table.last, Revoked::default());
+        let judged = matches!(principal.peer(), Peer::User { .. });
+        table.sessions.insert(number, Session { principal, revoked: revoked.clone(), judged });
         Place { sessions: self, number, revoked }
     }
 
     /// Looks at the files of keys again and again, and ends the sessions of those who would not be let in now as they
     /// were. For ever.
     pub(crate) async fn watch(&self, keys: &KeyFiles) {
-        let mut seen = keys.version();
+        let mut watch = Watch { seen: keys.version(), reserve: Reserve::new(DESCRIPTORS), blind: false };
         loop {
             time::sleep(LOOK).await;
-            let version = keys.version();
-            if version == seen && !self.any_expired(SystemTime::now()) {
-                continue;
-            }
-            if self.check(keys, SystemTime::now()) {
-                seen = version;
+            watch.look(keys, self, SystemTime::now());
+        }
+    }
+
+    /// Ends those that `keys` do not let in; all are judged, or only those who have something new about them.
+    fn judge(&self, keys: &Result<Keys, KeyRefusal>, all: bool, now: SystemTime) {
+        for session in self.lock().sessions.values_mut() {
+            if all || session.is_to_be_judged(now) {
+                session.judge(keys, now);
             }
         }
     }
 
-    /// Ends what is to be ended; whether that could be judged.
-    fn check(&self, files: &KeyFiles, now: SystemTime) -> bool {
-        let keys = match files.read() {
-            Err(refusal) if is_shortage(&refusal) => return false,
-            keys => keys,
-        };
-        for session in self.lock().sessions.values() {
-            let Peer::Key { address, key } = session.principal.peer() else { continue };
-            let options = keys.as_ref().map_err(ToString::to_string).and_then(|keys| {
-                keys.options(key, Some(address.ip()), now).map_err(|refusal| refusal.to_string())
-            });
-            let reason = match options {
-                Ok(options) if options == *session.principal.options() => continue,
-                Ok(_) => "its options have changed".to_owned(),
-                Err(reason) => reason,
-            };
-            if !session.revoked.is_cancelled() {
-                warn!(peer = %address, key = %key.fingerprint(), reason, "ending the session of a key");
-                session.revoked.cancel();
-            }
-        }
-        true
-    }
-
-    fn any_expired(&self, now: SystemTime) -> bool {
-        let expired =
-            |session: &Session| session.principal.options().expires_at().is_some_and(|end| end <= now);
-        self.lock().sessions.values().any(expired)
+    fn any_to_be_judged(&self, now: SystemTime) -> bool {
+        self.lock().sessions.values().any(|session| session.is_to_be_judged(now))
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -103,16 +90,76 @@ impl Sessions {
     }
 }
 
+/// What is known of the files from look to look.
+#[derive(Debug)]
+struct Watch {
+    /// What the sessions were judged by.
+    seen: [FileVersion; 2],
+    reserve: Reserve,
+    /// Whether the files could not be read the last time, for want of descriptors or memory.
+    blind: bool,
+}
+
+impl Watch {
+    fn look(&mut self, files: &KeyFiles, sessions: &Sessions, now: SystemTime) {
+        let version = files.version();
+        let changed = version != self.seen;
+        if !changed && !sessions.any_to_be_judged(now) {
+            self.blind = false;
+            return;
+        }
+        let keys = self.reserve.try_with(|| files.read(), KeyRefusal::is_shortage);
+        let blind = keys.as_ref().is_err_and(KeyRefusal::is_shortage);
+        if blind && !self.blind {
+            // Once more, and then whoever cannot be judged is taken for somebody who is not let in.
+            warn!("cannot read the files of keys: no descriptors or memory left");
+            self.blind = true;
+            return;
+        }
+        self.blind = blind;
+        sessions.judge(&keys, changed, now);
+        self.seen = version;
+    }
+}
+
+impl Session {
+    fn is_to_be_judged(&self, now: SystemTime) -> bool {
+        !self.judged || self.principal.options().expires_at().is_some_and(|end| end <= now)
+    }
+
+    fn judge(&mut self, keys: &Result<Keys, KeyRefusal>, now: SystemTime) {
+        self.judged = true;
+        let Peer::Key { address, key } = self.principal.peer() else { return };
+        let options = keys.as_ref().map_err(ToString::to_string).and_then(|keys| {
+            keys.options(key, Some(address.ip()), now).map_err(|refusal| refusal.to_string())
+        });
+        let reason = match options {
+            Ok(options) if options == *self.principal.options() => return,
+            Ok(_) => "the options of its key have changed".to_owned(),
+            Err(reason) => reason,
+        };
+        if !self.revoked.token.is_cancelled() {
+            warn!(peer = %address, key = %key.fingerprint(), reason, "ending the session of a key");
+            self.revoked.reason.set(reason).ok();
+            self.revoked.token.cancel();
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Waits until its key is not good any more.
+    pub(crate) async fn revoked(&self) {
+        self.revoked.token.cancelled().await;
+    }
+
+    /// Why its key is not good any more, if it is so.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.revoked.reason.get().map(String::as_str)
+    }
+}
+
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.sessions.lock().sessions.remove(&self.number);
     }
-}
-
-/// Whether it says something about this process at this moment, and nothing about the key.
-fn is_shortage(refusal: &KeyRefusal) -> bool {
-    let KeyRefusal::File(FileError { problem: FileProblem::System(error), .. }) = refusal else {
-        return false;
-    };
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM))
 }

@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use common::invitation::Invitation;
-use common::keys::PublicKey;
+use common::keys::{PrivateKey, PublicKey};
 use tests::{
     DEADLINE, Mark, Ran, RawListener, Running, Sandbox, TestServer, client_key, command_lines, strange_key,
     wait_until,
@@ -316,6 +317,35 @@ fn a_key_whose_line_is_gone_loses_its_jobs_and_comes_in_no_more() {
 }
 
 #[test]
+fn a_key_in_a_directory_that_others_can_write_to_loses_its_jobs() {
+    ends_what_runs(|server| {
+        fs::set_permissions(server.settings_path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    });
+}
+
+#[test]
+fn a_key_is_revoked_also_while_the_server_has_no_descriptors_left() {
+    let server = TestServer::options().listen("127.0.0.1:0").patient().after("ulimit -n 64").start();
+    let mark = Mark::new();
+    let mut client =
+        Running::start(server.client().arg("run").args(mark.option()).arg("echo ready; exec sleep 1000"));
+    client.wait_for_stdout(
+        "ready
+",
+    );
+    // They say nothing, and are let wait for that for some time.
+    let mut strangers: Vec<_> = (0..80).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
+    wait_until("nothing is left", DEADLINE, || server.log().contains("cannot accept connections"));
+    let before = Instant::now();
+    administer(&server, &["revoke", &client_key().public().fingerprint().to_string()]);
+    mark.wait_until_gone();
+    assert!(before.elapsed() < REVOKED_WITHIN, "it took {:?}", before.elapsed());
+    let message = client.finish().complains("client", 125);
+    assert!(message.contains("not authorised any more"), "{message}");
+    strangers.clear();
+}
+
+#[test]
 fn a_key_that_may_do_less_now_loses_what_it_does() {
     let server = TestServer::options().listen("127.0.0.1:0").start();
     let mark = Mark::new();
@@ -347,9 +377,9 @@ fn one_who_is_put_out_takes_nobody_along() {
     client.finish().exits(3);
 }
 
-fn host_key_of(server: &TestServer) -> common::keys::PrivateKey {
+fn host_key_of(server: &TestServer) -> PrivateKey {
     let text = fs::read(server.settings_path("host_key")).unwrap();
-    common::keys::PrivateKey::from_openssh(&text, None).unwrap()
+    PrivateKey::from_openssh(&text, None).unwrap()
 }
 
 /// The files under `directory` that hold `secret`.

@@ -17,7 +17,7 @@ pub(crate) enum Event<'a> {
     /// The server itself.
     Server(ServerChange),
     /// A connection came or went.
-    Connection { connection: ConnectionId, peer: Remote, change: ConnectionChange },
+    Connection { connection: ConnectionId, peer: Remote, change: ConnectionChange<'a> },
     /// Somebody said who they are.
     Authentication(Authentication<'a>),
     /// A peer sent what no client of ours sends, so it is closed.
@@ -45,11 +45,13 @@ pub(crate) enum ServerChange {
 
 /// What becomes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConnectionChange {
-    /// Accepted.
+pub(crate) enum ConnectionChange<'a> {
+    /// Its client was let in.
     Opened,
     /// Closed, by either side.
     Closed,
+    /// Closed by the server before its client was done, and why.
+    Ended(&'a str),
 }
 
 /// A decision, with the reason if it is no.
@@ -135,6 +137,9 @@ impl Event<'_> {
             Self::Connection { connection, peer, change } => {
                 add_peer(&mut line, *connection, *peer);
                 line.word("state", change.name());
+                if let ConnectionChange::Ended(reason) = change {
+                    line.text("reason", reason.as_bytes(), Budget::TEXT);
+                }
             }
             Self::Authentication(authentication) => authentication.add_to(&mut line),
             Self::ProtocolViolation { connection, peer, reason } => {
@@ -178,11 +183,11 @@ impl ServerChange {
     }
 }
 
-impl ConnectionChange {
+impl ConnectionChange<'_> {
     fn name(self) -> &'static str {
         match self {
             Self::Opened => "opened",
-            Self::Closed => "closed",
+            Self::Closed | Self::Ended(_) => "closed",
         }
     }
 }

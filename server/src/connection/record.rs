@@ -40,7 +40,7 @@ pub(super) fn login(
 }
 
 /// That a client was let in, or that one who was is gone.
-pub(super) fn change(service: &Service, connection: ConnectionId, peer: &Peer, change: ConnectionChange) {
+pub(super) fn change(service: &Service, connection: ConnectionId, peer: &Peer, change: ConnectionChange<'_>) {
     service.record(&Event::Connection { connection, peer: peer.remote(), change });
 }
 

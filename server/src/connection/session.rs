@@ -49,7 +49,7 @@ impl Session {
                 routed.is_err_and(|error| self.part_with(service, &error))
             }
             // Whatever it waits for: a client that does not read makes it wait for long.
-            () = place.revoked.cancelled() => {
+            () = place.revoked() => {
                 let close = Close::new(CloseCode::Denied, "this key is not authorised any more");
                 self.sender.try_send_control(Packet::Close(close)).ok();
                 true
@@ -65,7 +65,8 @@ impl Session {
             finish_writing(writer).await;
         }
         debug!("disconnected");
-        record::change(service, connection, &peer, ConnectionChange::Closed);
+        let closed = place.reason().map_or(ConnectionChange::Closed, ConnectionChange::Ended);
+        record::change(service, connection, &peer, closed);
         drop((visitor, reader));
     }
 

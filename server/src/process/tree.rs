@@ -4,14 +4,16 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use tokio::sync::Mutex;
 use tokio::task;
+
+use crate::reserve::{Reserve, is_shortage};
 
 /// How old a listing may be that was there before it was asked for. With this, a thousand jobs that end at once cost a few
 /// listings, and not a thousand.
@@ -20,9 +22,19 @@ const FRESH: Duration = Duration::from_millis(20);
 /// Longest line of `/proc/PID/stat` that matters: its first fields, behind a name of at most 64 bytes.
 const STAT_BYTES: usize = 512;
 
+/// What a listing takes: the directory, and one process's file at a time.
+const DESCRIPTORS: usize = 2;
+
 /// The processes of this machine that are alive, listed when somebody asks and kept for [`FRESH`].
-#[derive(Debug, Default)]
-pub(crate) struct ProcessTable(Mutex<Option<Listing>>);
+#[derive(Debug)]
+pub(crate) struct ProcessTable(Mutex<Lister>);
+
+#[derive(Debug)]
+struct Lister {
+    last: Option<Listing>,
+    /// Shared with the thread that lists. What is to end is to end also while there are no descriptors left.
+    reserve: Arc<std::sync::Mutex<Reserve>>,
+}
 
 /// The process groups of every session, each once.
 type Sessions = HashMap<i32, Vec<Pid>>;
@@ -37,17 +49,30 @@ pub(super) struct Listing {
 
 impl ProcessTable {
     /// A listing begun after `since`.
-    pub(super) async fn list(&self, since: Instant) -> Listing {
+    ///
+    /// # Errors
+    /// The system's: then nothing is known.
+    pub(super) async fn list(&self, since: Instant) -> io::Result<Listing> {
         let asked = Instant::now();
         // Whoever waits here finds the listing of whoever was before.
-        let mut last = self.0.lock().await;
-        if let Some(listing) = last.as_ref().filter(|last| last.serves(since, asked, Instant::now())) {
-            return listing.clone();
+        let mut lister = self.0.lock().await;
+        if let Some(listing) = lister.last.as_ref().filter(|last| last.serves(since, asked, Instant::now())) {
+            return Ok(listing.clone());
         }
-        let begun = Instant::now();
-        // A task that fails finds nothing, which is checked once more before it is believed.
-        let sessions = task::spawn_blocking(sessions).await.unwrap_or_default();
-        last.insert(Listing { begun, sessions: Arc::new(sessions) }).clone()
+        let (begun, reserve) = (Instant::now(), Arc::clone(&lister.reserve));
+        let list = move || {
+            let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
+            reserve.try_with(sessions, is_shortage)
+        };
+        let sessions = task::spawn_blocking(list).await.map_err(io::Error::other)??;
+        Ok(lister.last.insert(Listing { begun, sessions: Arc::new(sessions) }).clone())
+    }
+}
+
+impl Default for ProcessTable {
+    fn default() -> Self {
+        let reserve = Arc::new(std::sync::Mutex::new(Reserve::new(DESCRIPTORS)));
+        Self(Mutex::new(Lister { last: None, reserve }))
     }
 }
 
@@ -65,24 +90,21 @@ impl Listing {
     }
 }
 
-fn sessions() -> Sessions {
+fn sessions() -> io::Result<Sessions> {
     let mut sessions = Sessions::new();
-    for process in processes().filter(Stat::is_alive) {
+    for entry in fs::read_dir("/proc")? {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+            continue;
+        }
+        let Some(process) = Stat::read(&entry.path().join("stat"))?.filter(Stat::is_alive) else { continue };
         let Some(group) = Pid::from_raw(process.group) else { continue };
         let groups = sessions.entry(process.session).or_default();
         if !groups.contains(&group) {
             groups.push(group);
         }
     }
-    sessions
-}
-
-fn processes() -> impl Iterator<Item = Stat> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbered =
-        entries.filter(|entry| entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit));
-    // A process may end between the listing and the reading.
-    numbered.filter_map(|entry| Stat::read(&entry.path().join("stat")))
+    Ok(sessions)
 }
 
 /// The fields of `/proc/PID/stat` that matter here (proc_pid_stat(5)).
@@ -94,10 +116,14 @@ struct Stat {
 }
 
 impl Stat {
-    fn read(path: &Path) -> Option<Self> {
+    /// `None` if the process has ended since it was listed, or is hidden from this user (proc(5), `hidepid`).
+    fn read(path: &Path) -> io::Result<Option<Self>> {
         let mut line = [0; STAT_BYTES];
-        let len = File::open(path).ok()?.read(&mut line).ok()?;
-        Self::parse(line.get(..len)?)
+        match File::open(path).and_then(|mut file| file.read(&mut line)) {
+            Ok(len) => Ok(line.get(..len).and_then(Self::parse)),
+            Err(error) if is_shortage(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// The command's name stands in parentheses and may contain anything, so the fields count from the last one.
@@ -140,7 +166,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let spawned = spawn(&cat, &Account::ann()).unwrap();
-            let listing = ProcessTable::default().list(spawned.process.started).await;
+            let listing = ProcessTable::default().list(spawned.process.started).await.unwrap();
             assert_eq!(listing.process_groups(spawned.process.id), [spawned.process.id]);
             drop(spawned.stdin);
             spawned.process.exited().await.unwrap();
@@ -175,8 +201,8 @@ mod tests {
     fn a_listing_is_never_older_than_asked_for() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let table = ProcessTable::default();
-        let first = runtime.block_on(table.list(Instant::now()));
-        let second = runtime.block_on(table.list(first.begun));
+        let first = runtime.block_on(table.list(Instant::now())).unwrap();
+        let second = runtime.block_on(table.list(first.begun)).unwrap();
         assert!(second.begun > first.begun);
     }
 }
