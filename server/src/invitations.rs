@@ -74,9 +74,29 @@ impl Invitations {
     /// `source`: those options. Of any number of attempts one succeeds, in whatever processes they are made.
     ///
     /// # Errors
-    /// [`InvitationsError::NotGood`] whatever is wrong with the token; [`InvitationsError::Refused`], and then it is not
-    /// spent.
+    /// As [`Invitations::check`].
     pub(crate) fn spend(
+        &self,
+        token: &Token,
+        source: Option<IpAddr>,
+        now: SystemTime,
+    ) -> Result<Options, InvitationsError> {
+        let options = self.check(token, source, now)?;
+        // Who removes the file has spent it.
+        match fs::remove_file(self.path(token.id())) {
+            Ok(()) => Ok(options),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(InvitationsError::NotGood),
+            Err(error) => Err(InvitationsError::Directory(self.directory.clone(), error)),
+        }
+    }
+
+    /// What the invitation of `token` is good for at `now`, for somebody from `source`. It is not spent by that; one that has
+    /// expired goes.
+    ///
+    /// # Errors
+    /// [`InvitationsError::NotGood`] whatever is wrong with the token; [`InvitationsError::Refused`] if its options do not
+    /// let this one in.
+    pub(crate) fn check(
         &self,
         token: &Token,
         source: Option<IpAddr>,
@@ -88,15 +108,13 @@ impl Invitations {
         if !hash.matches(token) {
             return Err(InvitationsError::NotGood);
         }
+        if kept.expires <= seconds(now) {
+            fs::remove_file(&path).ok();
+            return Err(InvitationsError::NotGood);
+        }
         let options: Options = kept.options.parse().map_err(|_| InvitationsError::NotGood)?;
         options.permits(source, now)?;
-        // Who removes the file has spent it. It goes in any case: what has expired is good for nobody.
-        match fs::remove_file(&path) {
-            Ok(()) if seconds(now) < kept.expires => Ok(options),
-            Ok(()) => Err(InvitationsError::NotGood),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(InvitationsError::NotGood),
-            Err(error) => Err(InvitationsError::Directory(self.directory.clone(), error)),
-        }
+        Ok(options)
     }
 
     /// Whether somebody who is not known yet may come before `now`.

@@ -3,15 +3,16 @@
 //! The client learns no more than whether it is in: an unknown key, a revoked one, one from a wrong address and a file that
 //! cannot be read have the same answer. The reason is for the audit.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
-use common::invitation::Token;
+use common::invitation::{InvitationId, Token};
 use common::keys::authorized_keys::{self, Options};
 use common::keys::{PublicKey, Trust, WriteError, append_line};
 use thiserror::Error;
 
+use crate::audit;
 use crate::authorize::{Peer, Principal};
 use crate::config::Paths;
 use crate::invitations::{Invitations, InvitationsError};
@@ -54,30 +55,63 @@ impl Door {
         }
     }
 
-    /// Lets `peer`, greeting so, in at the time `now`, or does not. For somebody who is invited, this writes files, and may
-    /// have to wait for others who write them.
+    /// Lets `peer`, greeting so, in at the time `now`, or does not. With an invitation, this spends it, so it changes files.
     ///
     /// # Errors
     /// [`LoginRefusal`].
-    pub(crate) fn let_in(&self, peer: Peer, hello: &Hello, now: SystemTime) -> Result<Login, LoginRefusal> {
+    pub(crate) fn let_in(&self, peer: Peer, hello: &Hello, now: SystemTime) -> Result<Answer, LoginRefusal> {
         self.listen_to(&peer)?;
         if hello.common_version().is_none() {
             return Err(LoginRefusal::Version { lowest: hello.lowest, highest: hello.highest });
         }
-        let (options, enrolled) = match (peer, &hello.method) {
+        let options = match (peer, &hello.method) {
             (Peer::Key { address, key }, Method::Transport) => {
-                (self.keys.read()?.options(&key, Some(address.ip()), now)?, false)
+                self.keys.read()?.options(&key, Some(address.ip()), now)?
             }
             (Peer::Key { address, key }, Method::Invitation(token)) => {
-                self.check_account(hello)?;
-                self.enrol(&key, token, address.ip(), now)?
+                match self.keys.read()?.options(&key, Some(address.ip()), now) {
+                    Ok(options) => options,
+                    Err(refusal) => {
+                        return self.invite(&key, token, address, refusal, hello, now).map(Answer::Invited);
+                    }
+                }
             }
-            (Peer::User { .. }, Method::Transport) => (Options::default(), false),
+            (Peer::User { .. }, Method::Transport) => Options::default(),
             (Peer::User { .. }, Method::Invitation(_)) => return Err(LoginRefusal::NothingToEnrol),
             (_, Method::Unknown(number)) => return Err(LoginRefusal::Method { number: *number }),
         };
         self.check_account(hello)?;
-        Ok(Login { principal: Principal::let_in(peer, options), enrolled })
+        Ok(Answer::In(Principal::let_in(peer, options)))
+    }
+
+    /// Spends the invitation of `token` for a `key` that is otherwise refused.
+    fn invite(
+        &self,
+        key: &PublicKey,
+        token: &Token,
+        address: SocketAddr,
+        otherwise: KeyRefusal,
+        hello: &Hello,
+        now: SystemTime,
+    ) -> Result<Invited, LoginRefusal> {
+        // Whoever has no token learns nothing else.
+        self.invitations.check(token, Some(address.ip()), now)?;
+        let KeyRefusal::NotFound(_) = otherwise else { return Err(otherwise.into()) };
+        self.check_account(hello)?;
+        let options = self.invitations.spend(token, Some(address.ip()), now)?;
+        Ok(Invited { key: *key, address, options, invitation: token.id() })
+    }
+
+    /// Writes the key of somebody invited down and lets them in. May have to wait for others who write files of keys.
+    ///
+    /// # Errors
+    /// [`LoginRefusal::Write`], [`LoginRefusal::Key`].
+    pub(crate) fn enrol(&self, invited: &Invited, now: SystemTime) -> Result<Principal, LoginRefusal> {
+        let Invited { key, address, options, invitation } = invited;
+        let comment = format!("invited {invitation} from {}", address.ip());
+        append_line(&self.keys.authorized, &authorized_keys::line(options, key, &comment), KEYS_MODE)?;
+        let options = self.keys.read()?.options(key, Some(address.ip()), now)?;
+        Ok(Principal::let_in(Peer::Key { address: *address, key: *key }, options))
     }
 
     fn check_account(&self, hello: &Hello) -> Result<(), LoginRefusal> {
@@ -95,33 +129,28 @@ impl Door {
     pub(crate) fn may_let_somebody_in(&self, now: SystemTime) -> Result<bool, KeyRefusal> {
         Ok(self.keys.read()?.good(now).next().is_some() || self.invitations.any_open(now))
     }
-
-    /// Authorises `key` by an invitation, which is spent by that; not for a key that is let in anyway. Whether it was spent.
-    fn enrol(
-        &self,
-        key: &PublicKey,
-        token: &Token,
-        source: IpAddr,
-        now: SystemTime,
-    ) -> Result<(Options, bool), LoginRefusal> {
-        match self.keys.read()?.options(key, Some(source), now) {
-            Err(KeyRefusal::NotFound(_)) => {}
-            known => return Ok((known?, false)),
-        }
-        let options = self.invitations.spend(token, Some(source), now)?;
-        let comment = format!("invited {} from {source}", token.id());
-        append_line(&self.keys.authorized, &authorized_keys::line(&options, key, &comment), KEYS_MODE)?;
-        Ok((self.keys.read()?.options(key, Some(source), now)?, true))
-    }
 }
 
-/// Somebody was let in.
+/// What the door says to somebody who may come in.
 #[derive(Debug)]
-pub(crate) struct Login {
-    /// Who.
-    pub(crate) principal: Principal,
-    /// Whether an invitation was spent for it.
-    pub(crate) enrolled: bool,
+pub(crate) enum Answer {
+    /// They are in.
+    In(Principal),
+    /// They will be once their key is written down, by [`Door::enrol`].
+    Invited(Invited),
+}
+
+/// Somebody whose invitation was spent.
+#[derive(Debug)]
+pub(crate) struct Invited {
+    /// What they have proven to own.
+    pub(crate) key: PublicKey,
+    /// Where they are.
+    pub(crate) address: SocketAddr,
+    /// What they were invited to.
+    options: Options,
+    /// What was spent.
+    pub(crate) invitation: InvitationId,
 }
 
 /// Why somebody is not let in.
@@ -144,6 +173,9 @@ pub(crate) enum LoginRefusal {
     /// It was invited, and its key cannot be written down.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It was invited, and that cannot be recorded.
+    #[error(transparent)]
+    Unrecorded(#[from] audit::Refusal),
     /// This server could not come to a decision.
     #[error("{0}")]
     Failed(String),
@@ -181,12 +213,16 @@ impl LoginRefusal {
                 let text = format!("this server speaks version {VERSION}, the client {lowest}–{highest}");
                 Close::new(CloseCode::Version, text)
             }
+            Self::Key(refusal) if refusal.is_shortage() => {
+                Close::new(CloseCode::Internal, "it has no descriptors or memory left to read its keys")
+            }
             Self::Key(_) => denied("this key is not authorised"),
             Self::Invitation(InvitationsError::NotGood | InvitationsError::Refused(_)) => {
                 Close::new(CloseCode::Invitation, "it is spent, has expired, or was never made")
             }
             Self::Invitation(_) => Close::new(CloseCode::Internal, "the invitations cannot be read"),
             Self::Write(_) => Close::new(CloseCode::Internal, "the key cannot be written down"),
+            Self::Unrecorded(refusal) => Close::new(CloseCode::Internal, refusal.to_string()),
             Self::Failed(_) => Close::new(CloseCode::Internal, "the login could not be finished"),
             Self::WrongUser { .. } => denied("this socket is for the server's own user"),
             Self::NothingToEnrol => denied("an invitation needs TCP"),
@@ -208,8 +244,13 @@ impl LoginRefusal {
     /// Whether it was somebody who tried to be somebody else, as opposed to a client that this server cannot serve.
     pub(crate) fn is_failed_authentication(&self) -> bool {
         match self {
-            Self::Key(_) | Self::Invitation(_) | Self::WrongUser { .. } => true,
+            Self::Key(refusal) => !refusal.is_shortage(),
+            Self::Invitation(error) => {
+                matches!(error, InvitationsError::NotGood | InvitationsError::Refused(_))
+            }
+            Self::WrongUser { .. } => true,
             Self::Version { .. }
+            | Self::Unrecorded(_)
             | Self::Write(_)
             | Self::Failed(_)
             | Self::NothingToEnrol

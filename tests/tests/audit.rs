@@ -301,6 +301,17 @@ fn what_cannot_be_recorded_is_not_run_until_there_is_room() {
 }
 
 #[test]
+fn who_cannot_be_recorded_is_not_enrolled() {
+    let (server, ann) = (full(""), Sandbox::new());
+    let lines = || fs::read_to_string(server.settings_path("authorized_keys")).unwrap();
+    let before = lines();
+    let invitation = Ran::of(server.server().args(["invite", "--address", server.address()])).succeeds();
+    let ran = Ran::of(ann.client().args(["join", invitation.trim()])).exits(125);
+    assert!(ran.errors().contains("the server cannot record it"), "{ran:?}");
+    assert_eq!(lines(), before);
+}
+
+#[test]
 fn a_running_job_is_not_ended_by_a_full_trail() {
     let server = options("").after(&format!("ulimit -f {}; trap '' XFSZ", ROOM / 512)).start();
     let mut peer = RawClient::greeted(server.address());

@@ -8,11 +8,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::invitation::Invitation;
+use common::greeting::{CloseCode, Hello, Method};
+use common::invitation::{Invitation, Token};
 use common::keys::{PrivateKey, PublicKey};
+use common::packet::Packet;
 use tests::{
-    DEADLINE, Mark, Ran, RawListener, Running, Sandbox, TestServer, client_key, command_lines, strange_key,
-    wait_until,
+    DEADLINE, Mark, Ran, RawClient, RawListener, Running, Sandbox, TestServer, client_key, command_lines,
+    strange_key, wait_until,
 };
 
 /// A revoked key is to have no connection after 2 s; what looking may add on a busy machine.
@@ -343,6 +345,28 @@ fn a_key_is_revoked_also_while_the_server_has_no_descriptors_left() {
     let message = client.finish().complains("client", 125);
     assert!(message.contains("not authorised any more"), "{message}");
     strangers.clear();
+}
+
+#[test]
+fn who_has_no_invitation_learns_nothing_by_showing_one() {
+    let revoked = PrivateKey::generate().unwrap();
+    let server = TestServer::options()
+        .listen("127.0.0.1:0")
+        .patient()
+        .settings("revoked_keys", &format!("{}\n", revoked.public()))
+        .start();
+    let answers = [(strange_key(), ""), (strange_key(), "nobody-at-all"), (&revoked, ""), (&revoked, "root")]
+        .map(|(key, user)| {
+            let mut peer = RawClient::connect_as(key, server.address());
+            let method = Method::Invitation(Token::generate().unwrap());
+            peer.send(Packet::Hello(Hello { method, ..Hello::new(user, "") }));
+            peer.hear()
+        });
+    assert!(
+        matches!(&answers[0], Some(Packet::Close(close)) if close.code == CloseCode::Invitation),
+        "{answers:?}"
+    );
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 }
 
 #[test]

@@ -3,26 +3,45 @@
 use common::greeting::{Hello, Method};
 
 use crate::admission::ConnectionId;
-use crate::audit::{Authentication, ConnectionChange, Enrolment, Event, Verdict};
+use crate::audit::{self, Authentication, ConnectionChange, Enrolment, Event, Verdict};
 use crate::authorize::{Peer, Remote};
-use crate::login::{Login, LoginRefusal};
+use crate::login::{Invited, LoginRefusal};
 use crate::service::Service;
 
-/// How a login ended, and what became of the invitation if there was one. Without a greeting, nobody wanted to hear it.
+/// That somebody with an invitation is about to be enrolled. They are not if that cannot be recorded.
+///
+/// # Errors
+/// [`audit::Refusal`].
+pub(super) async fn enrolment(
+    service: &Service,
+    connection: ConnectionId,
+    invited: &Invited,
+) -> Result<(), audit::Refusal> {
+    let invitation = invited.invitation.to_string();
+    let live = service.live();
+    let event = Event::Enrolment(Enrolment {
+        connection,
+        peer: Remote::Tcp(invited.address),
+        fingerprint: invited.key.fingerprint(),
+        invitation: &invitation,
+        verdict: Verdict::Accepted,
+    });
+    live.audit.admit(&event).await
+}
+
+/// How a login ended, and what an invitation was not good for. Without a greeting, nobody wanted to hear it.
 pub(super) fn login(
     service: &Service,
     connection: ConnectionId,
     peer: &Peer,
     hello: Option<&Hello>,
-    result: Result<&Login, &LoginRefusal>,
+    refusal: Option<&LoginRefusal>,
 ) {
-    // Who is let in anyway spends nothing, and may show any token.
-    let known = result.is_ok_and(|login| !login.enrolled);
-    let reason = result.err().map(ToString::to_string);
+    let reason = refusal.map(ToString::to_string);
     let verdict = reason.as_deref().map_or(Verdict::Accepted, Verdict::Refused);
     let fingerprint = peer.key().map(|key| key.fingerprint());
-    if let (Some(Hello { method: Method::Invitation(token), .. }), Some(fingerprint)) = (hello, fingerprint)
-        && !known
+    if let (Some(Hello { method: Method::Invitation(token), .. }), Some(fingerprint), Some(_)) =
+        (hello, fingerprint, refusal)
     {
         let invitation = token.id().to_string();
         let enrolment =

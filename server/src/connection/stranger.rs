@@ -15,10 +15,10 @@ use tracing::{info, warn};
 use super::record;
 use super::session::Session;
 use super::{Reader, SOFTWARE, Sender, Writer, finish_writing, send_close};
-use crate::admission::Ending;
+use crate::admission::{ConnectionId, Ending};
 use crate::authorize::{Peer, Principal};
 use crate::gate::Visitor;
-use crate::login::{Login, LoginRefusal};
+use crate::login::{Answer, Door, LoginRefusal};
 use crate::service::Service;
 
 /// A connection before its login.
@@ -73,10 +73,10 @@ impl Stranger {
     }
 
     async fn judge(self, service: &Service, hello: &Hello) -> Option<Session> {
-        match knock(service, self.peer, hello).await {
-            Ok(login) => {
-                record::login(service, self.visitor.id(), &self.peer, Some(hello), Ok(&login));
-                self.welcome(login.principal).await
+        match knock(service, self.visitor.id(), self.peer, hello).await {
+            Ok(principal) => {
+                record::login(service, self.visitor.id(), &self.peer, Some(hello), None);
+                self.welcome(principal).await
             }
             Err(refusal) => self.refuse(service, Some(hello), &refusal).await,
         }
@@ -89,7 +89,7 @@ impl Stranger {
         hello: Option<&Hello>,
         refusal: &LoginRefusal,
     ) -> Option<Session> {
-        record::login(service, self.visitor.id(), &self.peer, hello, Err(refusal));
+        record::login(service, self.visitor.id(), &self.peer, hello, Some(refusal));
         let failed = refusal.is_failed_authentication();
         self.visitor.ends(if failed { Ending::AuthenticationFailed } else { Ending::NoAuthentication });
         warn!(reason = %refusal, advice = refusal.advice(), "refused");
@@ -117,13 +117,35 @@ impl Stranger {
     }
 }
 
-/// What the door says.
-async fn knock(service: &Service, peer: Peer, hello: &Hello) -> Result<Login, LoginRefusal> {
-    if !matches!(hello.method, Method::Invitation(_)) {
-        return service.door.let_in(peer, hello, SystemTime::now());
+/// What comes of asking to be let in.
+async fn knock(
+    service: &Service,
+    connection: ConnectionId,
+    peer: Peer,
+    hello: &Hello,
+) -> Result<Principal, LoginRefusal> {
+    let answer = if matches!(hello.method, Method::Invitation(_)) {
+        let hello = hello.clone();
+        with_door(service, move |door| door.let_in(peer, &hello, SystemTime::now())).await?
+    } else {
+        service.door.let_in(peer, hello, SystemTime::now())?
+    };
+    match answer {
+        Answer::In(principal) => Ok(principal),
+        Answer::Invited(invited) => {
+            record::enrolment(service, connection, &invited).await?;
+            with_door(service, move |door| door.enrol(&invited, SystemTime::now())).await
+        }
     }
-    let (door, hello) = (service.door.clone(), hello.clone());
-    task::spawn_blocking(move || door.let_in(peer, &hello, SystemTime::now()))
+}
+
+/// Does something that writes files, where that delays nobody.
+async fn with_door<T: Send + 'static>(
+    service: &Service,
+    ask: impl FnOnce(&Door) -> Result<T, LoginRefusal> + Send + 'static,
+) -> Result<T, LoginRefusal> {
+    let door = service.door.clone();
+    task::spawn_blocking(move || ask(&door))
         .await
         .unwrap_or_else(|error| Err(LoginRefusal::Failed(error.to_string())))
 }
