@@ -37,59 +37,85 @@ pub fn create_private(path: &Path, contents: &[u8]) -> Result<(), WriteError> {
 }
 
 /// Adds `line` at the end, and the newline that is missing before it. A new file gets `mode`, whatever the umask; an
-/// old one keeps its own. Loses nothing that another process adds at the same time by [`append_line`] or [`rewrite`],
-/// and waits for it, 10 s at most.
+/// old one keeps its own. Loses nothing that another process adds at the same time by [`append_line`], [`append_checked`]
+/// or [`rewrite`], and waits for it, 10 s at most.
 ///
 /// # Errors
 /// [`WriteError::NotOneLine`] for a line with a line break; else as [`rewrite`].
 pub fn append_line(path: &Path, line: &str, mode: u32) -> Result<(), WriteError> {
+    append_checked(path, line, mode, |_, _| Ok(true))
+}
+
+/// As [`append_line`], if `check` agrees, which gets the contents as they are and as they would be: whether the line is
+/// to be added. No other process changes the file between the check and the writing by these functions, so what was
+/// found out before, and may have changed meanwhile, is to be looked at again here. `check` keeps others waiting: it
+/// is to decide, not to wait.
+///
+/// # Errors
+/// That of `check`, and as [`append_line`]; the old contents are then still there.
+pub fn append_checked<E: From<WriteError>>(
+    path: &Path,
+    line: &str,
+    mode: u32,
+    check: impl FnOnce(&[u8], &[u8]) -> Result<bool, E>,
+) -> Result<(), E> {
     if line.contains(['\n', '\r', '\0']) {
-        return Err(WriteError::NotOneLine);
+        return Err(WriteError::NotOneLine.into());
     }
     update(path, mode, |old| {
-        let mut new = Vec::with_capacity(old.len() + line.len() + 2);
-        new.extend_from_slice(old);
-        if old.last().is_some_and(|last| *last != b'\n') {
-            new.push(b'\n');
-        }
-        new.extend_from_slice(line.as_bytes());
-        new.push(b'\n');
-        new
+        let new = with_line(old, line);
+        Ok(check(old, &new)?.then_some(new))
     })
 }
 
+fn with_line(old: &[u8], line: &str) -> Vec<u8> {
+    let mut new = Vec::with_capacity(old.len() + line.len() + 2);
+    new.extend_from_slice(old);
+    if old.last().is_some_and(|last| *last != b'\n') {
+        new.push(b'\n');
+    }
+    new.extend_from_slice(line.as_bytes());
+    new.push(b'\n');
+    new
+}
+
 /// Puts what `change` makes of the contents in their place; a file that is not there counts as empty, and is made 0600.
-/// No other process changes it meanwhile by [`append_line`] or [`rewrite`]. A link stays, and what it points to changes.
+/// No other process changes it meanwhile by the functions here. A link stays, and what it points to changes.
 ///
 /// # Errors
 /// [`WriteError`]; the old contents are then still there.
 pub fn rewrite(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), WriteError> {
-    update(path, PRIVATE, change)
+    update(path, PRIVATE, |old| Ok(Some(change(old))))
 }
 
-fn update(path: &Path, mode: u32, change: impl FnOnce(&[u8]) -> Vec<u8>) -> Result<(), WriteError> {
+/// Puts what `change` makes of the contents in their place; leaves them if that is nothing, or an error.
+fn update<E: From<WriteError>>(
+    path: &Path,
+    mode: u32,
+    change: impl FnOnce(&[u8]) -> Result<Option<Vec<u8>>, E>,
+) -> Result<(), E> {
     let system = |source| WriteError::System { path: path.to_owned(), source };
     let real = resolve(path).map_err(system)?;
     let (Some(parent), Some(name)) = (real.parent(), real.file_name()) else {
-        return Err(system(io::ErrorKind::IsADirectory.into()));
+        return Err(system(io::ErrorKind::IsADirectory.into()).into());
     };
     let directory = Directory::open(parent).map_err(system)?;
     if !directory.lock().map_err(system)? {
-        return Err(WriteError::Busy { path: path.to_owned() });
+        return Err(WriteError::Busy { path: path.to_owned() }.into());
     }
     let old = file::found(read(&directory, name.as_ref()))
         .map_err(|problem| WriteError::File(FileError::new(path, problem)))?;
     let (old, manner) = old.map_or_else(|| (None, Manner::new(mode)), |(old, manner)| (Some(old), manner));
-    let new = change(old.as_deref().unwrap_or_default());
-    if old.as_ref() == Some(&new) {
+    let Some(new) = change(old.as_deref().unwrap_or_default())?.filter(|new| old.as_ref() != Some(new))
+    else {
         return Ok(());
-    }
+    };
     if new.len() > TRUSTED_FILE_BYTES {
-        return Err(WriteError::TooLarge { path: path.to_owned(), size: new.len() });
+        return Err(WriteError::TooLarge { path: path.to_owned(), size: new.len() }.into());
     }
     let temporary = directory.write_temporary(&new, manner).map_err(system)?;
     temporary.replace(name).map_err(system)?;
-    directory.sync().map_err(system)
+    Ok(directory.sync().map_err(system)?)
 }
 
 fn read(directory: &Directory, name: &Path) -> Result<(Vec<u8>, Manner), FileProblem> {

@@ -116,6 +116,46 @@ fn a_line_is_added_after_whatever_is_there() {
 }
 
 #[test]
+fn a_line_is_added_only_if_the_check_agrees() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("file");
+    let add = |line, answer: fn() -> Result<bool, WriteError>| {
+        let mut seen = None;
+        let added = append_checked(&path, line, 0o600, |old, new| {
+            seen = Some((old.to_vec(), new.to_vec()));
+            answer()
+        });
+        let (old, new) = seen.unwrap();
+        (String::from_utf8(old).unwrap(), String::from_utf8(new).unwrap(), added)
+    };
+    assert!(matches!(add("a", || Ok(false)), (old, new, Ok(())) if old.is_empty() && new == "a\n"));
+    assert!(!path.exists());
+    assert!(matches!(add("a", || Ok(true)), (old, new, Ok(())) if old.is_empty() && new == "a\n"));
+    let before = fs::metadata(&path).unwrap().ino();
+    assert!(matches!(add("b", || Ok(false)), (old, new, Ok(())) if old == "a\n" && new == "a\nb\n"));
+    let refused = add("b", || Err(WriteError::NotOneLine));
+    assert!(matches!(refused.2, Err(WriteError::NotOneLine)));
+    assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino()), (b"a\n".to_vec(), before));
+    assert_eq!(names(&home), set(&["file"]));
+}
+
+#[test]
+fn of_many_that_add_a_line_unless_there_is_one_one_does() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("file");
+    thread::scope(|scope| {
+        for writer in 0..8 {
+            let path = &path;
+            scope.spawn(move || {
+                let is_first = |old: &[u8], _: &[u8]| Ok::<_, WriteError>(old.is_empty());
+                append_checked(path, &writer.to_string(), 0o600, is_first).unwrap();
+            });
+        }
+    });
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 1);
+}
+
+#[test]
 fn a_line_with_a_line_break_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("file");
