@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::config::Places;
 use common::keys::known_hosts::{self, HostName, KnownHosts, Verdict};
-use common::keys::{Fingerprint, PrivateKey, PublicKey, Trust, append_line, read_private, read_trusted};
+use common::keys::{Fingerprint, PrivateKey, PublicKey, Trust, append_checked, read_private, read_trusted};
 use common::tls::Identity;
 
 use crate::error::{Distrust, Error, Untrusted};
@@ -81,13 +81,21 @@ impl Access {
         self.identity.public_key()
     }
 
-    /// Writes down that `host` has `key`, as somebody has confirmed.
+    /// Writes down that `host` has `key`, as somebody has confirmed. Nothing is added if that is known by now.
     ///
     /// # Errors
-    /// [`Error::Write`].
+    /// [`Error::Write`]; [`Error::Untrusted`] if the host has become known by another key meanwhile, or this key is
+    /// revoked for it.
     pub fn remember(&self, host: &HostName, key: &PublicKey) -> Result<(), Error> {
-        append_line(&self.known_hosts, &known_hosts::line(host, key, ""), KNOWN_HOSTS_MODE)?;
-        Ok(())
+        append_checked(&self.known_hosts, &known_hosts::line(host, key, ""), KNOWN_HOSTS_MODE, |text, _| {
+            // Others may have confirmed another key since somebody looked.
+            let trust = self.host_in(text, host.clone());
+            match trust.known.verdict(host, key) {
+                Verdict::Unknown => Ok(true),
+                Verdict::Trusted => Ok(false),
+                Verdict::Changed { .. } | Verdict::Revoked { .. } => Err(trust.refusal(*key)),
+            }
+        })
     }
 
     pub(crate) fn identity(&self) -> Arc<dyn Identity> {
@@ -97,8 +105,13 @@ impl Access {
     /// What is known of `host` at this moment.
     pub(crate) fn host(&self, host: HostName) -> Result<HostTrust, Error> {
         let text = read_trusted(&self.known_hosts, &self.trust, KNOWN_HOSTS_BYTES)?;
-        let known = KnownHosts::parse(&text.unwrap_or_default());
-        Ok(HostTrust { host, known, unknown_hosts: self.unknown_hosts, path: self.known_hosts.clone() })
+        Ok(self.host_in(&text.unwrap_or_default(), host))
+    }
+
+    /// What `text`, which is that of the file, says of `host`.
+    fn host_in(&self, text: &[u8], host: HostName) -> HostTrust {
+        let known = KnownHosts::parse(text);
+        HostTrust { host, known, unknown_hosts: self.unknown_hosts, path: self.known_hosts.clone() }
     }
 }
 

@@ -254,6 +254,43 @@ fn a_person_may_think_twice() {
     assert_eq!((heard, answered), (Vec::new(), 3));
 }
 
+/// Says yes to a server at `listener` that has become known by `key` while the question stood; all that it heard.
+#[track_caller]
+fn says_yes_too_late(sandbox: &Sandbox, listener: &RawListener, key: &PublicKey) -> (Vec<u8>, Ran) {
+    Known::NoFile.write(sandbox, port(listener));
+    let mut terminal = Terminal::new();
+    let mut client = terminal.start(sandbox, &call(sandbox, listener, Decision::PersonSaysYes));
+    let (mut heard, mut asked) = (Vec::new(), false);
+    wait_until("the client is done", DEADLINE, || {
+        if let Ok(mut peer) = listener.try_accept() {
+            heard.extend(peer.hear_until(COMMAND.as_bytes()));
+        }
+        if !asked && terminal.shown().contains("(yes/no)") {
+            asked = true;
+            sandbox.settings("known_hosts", format!("[127.0.0.1]:{} {key}\n", port(listener)));
+            terminal.line("yes");
+        }
+        client.has_ended()
+    });
+    (heard, client.finish())
+}
+
+#[test]
+fn a_server_that_was_accepted_by_two_at_once_has_one_key() {
+    for (key, is_same) in [(host_key().public(), true), (strange_key().public(), false)] {
+        let (sandbox, listener) = (Sandbox::with_keys(), RawListener::secure(host_key()));
+        let (heard, ran) = says_yes_too_late(&sandbox, &listener, &key);
+        let line = format!("[127.0.0.1]:{} {key}\n", port(&listener));
+        assert_eq!(content(&sandbox.settings_path("known_hosts")), Some(line), "nothing was added");
+        assert_eq!(String::from_utf8_lossy(&heard).contains(COMMAND), is_same);
+        if !is_same {
+            assert_eq!(heard, b"");
+            let message = ran.complains("client", 125);
+            assert!(message.contains("is not the one that is known") && message.contains("line 1 of"));
+        }
+    }
+}
+
 /// Passes on everything between clients and `server`, and keeps it.
 fn tap(server: &str) -> (String, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
