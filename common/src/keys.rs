@@ -8,7 +8,7 @@
 //! - [`known_hosts`]: which key a server has
 //! - [`revoked_keys`]: which keys are good for nothing any more
 //! - [`Problem`], [`LineError`]: what is wrong with a line of these files
-//! - [`read_trusted`], [`read_private`]: files that nobody else can have changed
+//! - [`read_trusted`], [`read_private`]: files that nobody else can have changed; [`read_untrusted`]: others
 //! - [`create_private`], [`append_line`], [`append_checked`], [`rewrite`]: files that are whole at every moment
 //! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
 
@@ -26,7 +26,9 @@ mod write;
 mod written_key;
 
 pub use fields::LINE_BYTES;
-pub use file::{FileError, FileProblem, Place, TRUSTED_FILE_BYTES, Trust, read_private, read_trusted};
+pub use file::{
+    FileError, FileProblem, Place, TRUSTED_FILE_BYTES, Trust, read_private, read_trusted, read_untrusted,
+};
 pub use line_error::{LineError, Problem};
 pub use private_key::{PrivateKey, PrivateKeyError};
 pub use public_key::{Fingerprint, KeyError, PublicKey};

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tests::{
     DEADLINE, Ran, RawClient, RawListener, Sandbox, Terminal, TestServer, client_key, host_key, strange_key,
     wait_until,
@@ -193,6 +194,43 @@ fn about_the_agent() {
         command.arg("--agent").env("SSH_AUTH_SOCK", agent_with(server, &[&keys[0], &keys[1]]));
     });
     assert_eq!(several, "the ssh-agent has 2 keys; name the file of the one that is meant with -i");
+}
+
+/// What is said when `-i` names the file `key` for a key of the agent's.
+#[track_caller]
+fn says_of_the_agents(prepare: impl FnOnce(&TestServer)) -> String {
+    says(|server, command| {
+        prepare(server);
+        let agent = agent_with(server, &[&client_key().public().to_blob()]);
+        command.arg("--agent").env("SSH_AUTH_SOCK", agent).arg("-i").arg(server.path("key"));
+    })
+}
+
+#[test]
+fn about_the_file_that_names_a_key_of_the_agents() {
+    let none =
+        "there is no key in {sandbox}/key or {sandbox}/key.pub; name a key of the ssh-agent by its file";
+    assert_eq!(says_of_the_agents(|_| {}), none);
+    assert_eq!(says_of_the_agents(|server| drop(server.file("key", b"\xff"))), none);
+    let wait_for_writers = |server: &TestServer, name: &str| {
+        mknodat(CWD, server.path(name), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    };
+    for name in ["key", "key.pub"] {
+        assert_eq!(
+            says_of_the_agents(|server| wait_for_writers(server, name)),
+            format!("{{sandbox}}/{name}: it is a FIFO, not a file; name a key of the ssh-agent by its file")
+        );
+    }
+    let long = says_of_the_agents(|server| drop(server.file("key", [b' '; 64 * 1024 + 1])));
+    assert_eq!(
+        long,
+        "{sandbox}/key: it has 65537 bytes; at most 65536 are read; name a key of the ssh-agent by its file"
+    );
+    let other = says_of_the_agents(|server| {
+        wait_for_writers(server, "key");
+        server.file("key.pub", strange_key().public().to_string());
+    });
+    assert_eq!(other, "the ssh-agent does not have the key {other fingerprint}; add it with ssh-add");
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use common::endpoint::{Endpoint, EndpointError};
 use common::job::JobId;
-use common::keys::Fingerprint;
 use common::keys::agent::AgentError;
 use common::keys::known_hosts::HostName;
+use common::keys::{FileError, Fingerprint};
 use common::reason::system_reason;
 use thiserror::Error;
 
@@ -69,6 +69,9 @@ pub(crate) enum Failure {
     /// A file was named for a public key, and has none.
     #[error("there is no key in {} or {}.pub; name a key of the ssh-agent by its file", .0.display(), .0.display())]
     NoPublicKey(PathBuf),
+    /// A file was named for a public key, and cannot be read.
+    #[error("{0}; name a key of the ssh-agent by its file")]
+    PublicKeyFile(FileError),
     /// Nobody has typed the passphrase.
     #[error("no passphrase for {}", .0.display())]
     NoPassphrase(PathBuf),

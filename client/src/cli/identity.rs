@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +9,9 @@ use std::time::{Duration, Instant};
 use common::config::Places;
 use common::escape::escape;
 use common::keys::agent::{Agent, AgentKey, TIMEOUT};
-use common::keys::{PrivateKey, PrivateKeyError, PublicKey, WriteError, create_private};
+use common::keys::{
+    FileError, PrivateKey, PrivateKeyError, PublicKey, WriteError, create_private, read_untrusted,
+};
 use common::tls::Identity;
 
 use super::failure::Failure;
@@ -24,6 +25,9 @@ const AGENT_VARIABLE: &str = "SSH_AUTH_SOCK";
 /// How long an agent may take to sign, in which its owner may have to confirm that. A server gives a login 30 s: whoever
 /// reads why it failed is to read of the agent, and not of the server.
 const SIGNATURE: Duration = Duration::from_secs(25);
+
+/// Bytes that a file with half of a key may have, or with both: what a private one may have elsewhere, too.
+const KEY_BYTES: usize = 64 * 1024;
 
 /// How often a passphrase may be mistyped.
 const ATTEMPTS: usize = 3;
@@ -152,12 +156,20 @@ impl AgentIdentity {
 fn public_half(file: &Path) -> Result<PublicKey, Failure> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".pub");
-    let key_in = |path: &Path| {
-        let text = fs::read_to_string(path).ok()?;
-        text.parse().ok().or_else(|| PrivateKey::public_half(text.as_bytes()).ok())
-    };
     // Where the key is only in the agent, there may be nothing but the public file.
-    key_in(file).or_else(|| key_in(beside.as_ref())).ok_or_else(|| Failure::NoPublicKey(file.to_owned()))
+    match (key_in(file), key_in(beside.as_ref())) {
+        (Ok(Some(key)), _) | (_, Ok(Some(key))) => Ok(key),
+        (Err(error), _) | (_, Err(error)) => Err(Failure::PublicKeyFile(error)),
+        (Ok(None), Ok(None)) => Err(Failure::NoPublicKey(file.to_owned())),
+    }
+}
+
+/// The public key in the file at `path`, if there is one. It only picks one of the agent's keys, so anybody may have
+/// written it.
+fn key_in(path: &Path) -> Result<Option<PublicKey>, FileError> {
+    let Some(text) = read_untrusted(path, KEY_BYTES)? else { return Ok(None) };
+    let public = str::from_utf8(&text).ok().and_then(|text| text.parse().ok());
+    Ok(public.or_else(|| PrivateKey::public_half(&text).ok()))
 }
 
 impl fmt::Debug for AgentIdentity {

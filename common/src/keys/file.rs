@@ -1,4 +1,5 @@
-//! Reads files that decide who may do what, and files with secrets: only those that nobody else can have written.
+//! Reads files that decide who may do what, and files with secrets: only those that nobody else can have written. And
+//! others, without waiting for what is no file.
 //!
 //! Knows nothing of what is in them, and changes nothing. The rules are those of OpenSSH's `StrictModes`.
 
@@ -63,6 +64,17 @@ pub fn read_trusted(path: &Path, trust: &Trust, limit: usize) -> Result<Option<V
 /// [`FileError`] unless it is a regular file that belongs to `trust.uid`, and that nobody else may read or write.
 pub fn read_private(path: &Path, trust: &Trust) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
     found(open_private(path, trust).and_then(|(file, stat)| read(file, &stat, private_key::FILE_BYTES)))
+        .map(|text| text.map(Zeroizing::new))
+        .map_err(|problem| FileError::new(path, problem))
+}
+
+/// What is in a file that decides nothing, such as the public half of a key; `None` if there is no such file. Anybody may
+/// have written it. Overwritten when it is dropped, since users also name files with secrets here.
+///
+/// # Errors
+/// [`FileError`] unless it is a regular file of at most `limit` bytes that this process may read.
+pub fn read_untrusted(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
+    found(open_regular(CWD, path, OFlags::empty()).and_then(|(file, stat)| read(file, &stat, limit)))
         .map(|text| text.map(Zeroizing::new))
         .map_err(|problem| FileError::new(path, problem))
 }

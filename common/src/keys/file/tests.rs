@@ -276,11 +276,13 @@ fn what_is_not_a_file_is_refused_without_waiting_for_it() {
         let advice = "put an ordinary file in its place";
         assert_refused(refusal(&home.path(name), |path| home.trusted(path)), &expected, advice);
         assert_refused(refusal(&home.path(name), |path| home.private(path)), &expected, advice);
+        assert_refused(refusal(&home.path(name), |path| read_untrusted(path, 5)), &expected, advice);
     }
     // Who owns the system's directories is not the same in every container.
     for path in ["/dev/zero", "/dev/tty", "/"].map(Path::new) {
         assert!(refusal(path, |path| home.trusted(path)).0.len() > 1);
         assert!(refusal(path, |path| home.private(path)).0.len() > 1);
+        assert!(refusal(path, |path| read_untrusted(path, 5)).0.len() > 1);
     }
 }
 
@@ -295,6 +297,15 @@ fn a_file_of_5_gib_is_refused_by_its_size() {
         "keep it below 1048576 bytes",
     );
     assert!(matches!(home.private(&path).unwrap_err().problem, FileProblem::TooLarge { limit: 65536, .. }));
+}
+
+#[test]
+fn a_file_that_decides_nothing_may_be_open_to_others_but_not_endless() {
+    let home = Home::new();
+    let path = home.file("id_ed25519.pub", 0o666);
+    assert_eq!(read_untrusted(&path, 5).unwrap().unwrap().as_slice(), b"text\n");
+    assert!(matches!(read_untrusted(&path, 4).unwrap_err().problem, FileProblem::TooLarge { limit: 4, .. }));
+    assert_eq!(read_untrusted(&home.path("missing"), 5).unwrap(), None);
 }
 
 #[test]
