@@ -1,4 +1,8 @@
 //! From an address to a secured connection.
+//!
+//! - `addresses`: which of a host's addresses answers
+
+mod addresses;
 
 use std::io;
 use std::sync::Arc;
@@ -38,10 +42,7 @@ pub(crate) async fn tcp(host: &str, port: u16, access: &Access) -> Result<Transp
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let mut pause = FIRST_PAUSE;
     loop {
-        let connecting = time::timeout_at(deadline, connect(host, port));
-        let stream = connecting
-            .await
-            .unwrap_or_else(|_| Err(connect_error(&endpoint, io::ErrorKind::TimedOut.into())))?;
+        let stream = connect(host, port, deadline).await?;
         let secured = secure(stream, access, &trust).await;
         match secured {
             Ok(stream) => {
@@ -60,22 +61,17 @@ pub(crate) async fn tcp(host: &str, port: u16, access: &Access) -> Result<Transp
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, Error> {
-    let addresses = tokio::net::lookup_host((host, port))
-        .await
+/// A connection to one of the host's addresses.
+async fn connect(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, Error> {
+    let resolved = time::timeout_at(deadline, tokio::net::lookup_host((host, port))).await;
+    let addresses = resolved
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
         .map_err(|source| Error::Resolve { host: host.to_owned(), source: Arc::new(source) })?;
-    let failed = |source| connect_error(&Endpoint::Tcp { host: host.to_owned(), port }, source);
-    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                prepare_tcp(&stream).map_err(failed)?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(failed(last))
+    let endpoint = || Endpoint::Tcp { host: host.to_owned(), port };
+    let connected = addresses::connect(addresses, deadline).await;
+    let stream = connected.map_err(|attempts| Error::Unreachable { endpoint: endpoint(), attempts })?;
+    prepare_tcp(&stream).map_err(|source| connect_error(&endpoint(), source))?;
+    Ok(stream)
 }
 
 async fn secure(stream: TcpStream, access: &Access, trust: &Arc<HostTrust>) -> Result<TlsStream, TlsError> {

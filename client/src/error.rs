@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+use std::iter;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -37,6 +39,14 @@ pub enum Error {
         endpoint: Endpoint,
         /// The system's error.
         source: Arc<io::Error>,
+    },
+    /// Nothing answers at any address of the host.
+    #[error("cannot connect to {endpoint}{}", Attempts(attempts))]
+    Unreachable {
+        /// Where.
+        endpoint: Endpoint,
+        /// What became of each address that was tried, in that order; none if the host has none.
+        attempts: Vec<Attempt>,
     },
     /// The user's settings cannot be used, or there is no place where they could be. The local user's fault.
     #[error(transparent)]
@@ -110,6 +120,27 @@ pub enum Error {
     /// The system's random source failed, so no job id could be made.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+/// An address that was tried in vain.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Where.
+    pub address: SocketAddr,
+    /// The system's error.
+    pub source: Arc<io::Error>,
+}
+
+/// What follows a colon, if anything was tried.
+struct Attempts<'a>(&'a [Attempt]);
+
+impl fmt::Display for Attempts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (separator, attempt) in [": "].into_iter().chain(iter::repeat(", ")).zip(self.0) {
+            write!(f, "{separator}{} ({})", attempt.source, attempt.address.ip())?;
+        }
+        Ok(())
+    }
 }
 
 /// A client that is not let in. Nothing of what it wants was looked at.
@@ -197,7 +228,7 @@ impl Error {
                 TlsError::Io(_) | TlsError::ClosedInHandshake => Blame::Network,
                 _ => Blame::Peer,
             },
-            Self::Resolve { .. } | Self::Connect { .. } => Blame::Network,
+            Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => Blame::Network,
             Self::NotTelex { .. } | Self::ServerGone => Blame::Peer,
             Self::Connection(error) => error.blame(),
         }

@@ -35,7 +35,7 @@ mod router;
 pub use access::{Access, UnknownHosts};
 pub use client::Client;
 pub use command::{Command, Output, Stdin};
-pub use error::{Denied, Distrust, Error, Untrusted};
+pub use error::{Attempt, Denied, Distrust, Error, Untrusted};
 pub use job::{Finished, Job};
 pub use job_stream::{JobOutput, JobStdin};
 

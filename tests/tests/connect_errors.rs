@@ -46,6 +46,13 @@ fn a_refused_connection_names_the_address() {
 }
 
 #[test]
+fn a_refused_connection_to_a_name_names_the_addresses_that_were_tried() {
+    let (_taken, address) = refusing_port();
+    let message = complaint(&format!("localhost:{}", address.port()));
+    assert!(message.contains("refused (127.0.0.1)"), "{message}");
+}
+
+#[test]
 fn an_unknown_host_is_named() {
     let message = complaint("no-such-host.invalid:9000");
     assert!(message.contains("no-such-host.invalid"), "{message}");

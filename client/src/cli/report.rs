@@ -5,6 +5,7 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use common::config::{ConfigError, Places};
@@ -18,7 +19,7 @@ use common::reason::system_reason;
 use common::tls::{Alert, TlsError};
 
 use crate::access::key_path;
-use crate::error::{Distrust, Error};
+use crate::error::{Attempt, Distrust, Error};
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
 const LINE_BYTES: usize = 4096;
@@ -90,6 +91,9 @@ pub(crate) fn what_failed(error: &Error) -> String {
         Error::Connect { endpoint, source } => {
             format!("cannot connect to {endpoint}: {}", system_reason(source))
         }
+        Error::Unreachable { endpoint, attempts } => {
+            format!("cannot connect to {endpoint}: {}", what_was_tried(endpoint, attempts))
+        }
         Error::NotTelex { endpoint, said } => {
             format!("{endpoint} does not speak telex: it {}", what_was_said(said))
         }
@@ -97,6 +101,18 @@ pub(crate) fn what_failed(error: &Error) -> String {
         Error::Handshake { endpoint, error } => handshake_failure(endpoint, error),
         other => other.to_string(),
     }
+}
+
+/// What became of each address; which one it was goes without saying where the user wrote it.
+fn what_was_tried(endpoint: &Endpoint, attempts: &[Attempt]) -> String {
+    let is_written =
+        |address: IpAddr| matches!(endpoint, Endpoint::Tcp { host, .. } if host.parse() == Ok(address));
+    let tried = attempts.iter().map(|Attempt { address, source }| match address.ip() {
+        address if is_written(address) => system_reason(source),
+        address => format!("{} ({address})", system_reason(source)),
+    });
+    let tried = tried.collect::<Vec<_>>().join(", ");
+    if tried.is_empty() { "it has no address".to_owned() } else { tried }
 }
 
 fn handshake_failure(endpoint: &Endpoint, error: &TlsError) -> String {
@@ -183,7 +199,7 @@ fn connection_advice(error: &Error) -> Option<&'static str> {
             _ => None,
         },
         Error::Resolve { .. } => Some("check the name"),
-        Error::Connect { endpoint: Endpoint::Tcp { .. }, .. } => {
+        Error::Connect { endpoint: Endpoint::Tcp { .. }, .. } | Error::Unreachable { .. } => {
             Some("check the address, and that a server listens there")
         }
         Error::Connect { endpoint: Endpoint::Unix(_), .. } => {
@@ -330,13 +346,26 @@ mod tests {
 
     #[test]
     fn a_refused_connection() {
-        let error = Error::Connect {
-            endpoint: Endpoint::Tcp { host: "::1".to_owned(), port: 9 },
-            source: Arc::new(io::Error::from_raw_os_error(111)),
+        let unreachable = |host: &str, attempts: &[(&str, i32)]| {
+            let endpoint = Endpoint::Tcp { host: host.to_owned(), port: 9 };
+            let attempts = attempts.iter().map(|(address, number)| Attempt {
+                address: address.parse().unwrap(),
+                source: Arc::new(io::Error::from_raw_os_error(*number)),
+            });
+            Error::Unreachable { endpoint, attempts: attempts.collect() }
         };
-        let expected = "cannot connect to [::1]:9: connection refused; check the address, and that a server listens there";
-        assert_eq!(explain(&error), expected);
+        let says = |why: &str| format!("{why}; check the address, and that a server listens there");
+        let error = unreachable("::1", &[("[::1]:9", 111)]);
+        assert_eq!(explain(&error), says("cannot connect to [::1]:9: connection refused"));
         assert!(never_ran(&error));
+        let several = unreachable("db1", &[("[2001:db8::1]:9", 110), ("192.0.2.1:9", 111)]);
+        assert_eq!(
+            explain(&several),
+            says(
+                "cannot connect to db1:9: connection timed out (2001:db8::1), connection refused (192.0.2.1)"
+            )
+        );
+        assert_eq!(explain(&unreachable("db1", &[])), says("cannot connect to db1:9: it has no address"));
     }
 
     #[test]
