@@ -27,7 +27,7 @@ pub struct HostName {
 
 impl HostName {
     /// The server at this name or address (a version 6 one without brackets) and port. Names are the same in any case,
-    /// and addresses however they are written.
+    /// and addresses however they are written, a version 4 one in the form of version 6 (`::ffff:192.0.2.1`) as well.
     ///
     /// # Errors
     /// For a name that a line could not hold, or would hold as something else.
@@ -36,8 +36,10 @@ impl HostName {
         if host.is_empty() || host.len() > NAME_BYTES || host.contains(has_meaning) {
             return Err(HostNameError { text: shortened(host) });
         }
-        let host =
-            host.parse().map_or_else(|_| host.to_ascii_lowercase(), |address: IpAddr| address.to_string());
+        let host = match host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().to_string(),
+            Err(_) => host.to_ascii_lowercase(),
+        };
         Ok(Self { host, port })
     }
 
@@ -124,6 +126,9 @@ mod tests {
             ("10.0.0.1", 9000, "10.0.0.1"),
             ("0:0:0:0:0:0:0:1", 9000, "::1"),
             ("2001:DB8::1", 9001, "[2001:db8::1]:9001"),
+            ("::ffff:127.0.0.1", 9000, "127.0.0.1"),
+            ("::FFFF:a00:1", 22, "[10.0.0.1]:22"),
+            ("::127.0.0.1", 9000, "::7f00:1"),
             ("fe80::1%eth0", 9001, "[fe80::1%eth0]:9001"),
             ("Größe", 9000, "größe"),
         ];
