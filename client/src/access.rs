@@ -93,7 +93,9 @@ impl Access {
             match trust.known.verdict(host, key) {
                 Verdict::Unknown => Ok(true),
                 Verdict::Trusted => Ok(false),
-                Verdict::Changed { .. } | Verdict::Revoked { .. } => Err(trust.refusal(*key)),
+                Verdict::Changed { .. } | Verdict::Unclear { .. } | Verdict::Revoked { .. } => {
+                    Err(trust.refusal(*key))
+                }
             }
         })
     }
@@ -162,7 +164,7 @@ impl HostTrust {
             (Verdict::Unknown, UnknownHosts::Accept) => true,
             (Verdict::Unknown, UnknownHosts::Expect(expected)) => key.fingerprint() == expected,
             (Verdict::Unknown, UnknownHosts::Refuse) => false,
-            (Verdict::Changed { .. } | Verdict::Revoked { .. }, _) => false,
+            (Verdict::Changed { .. } | Verdict::Unclear { .. } | Verdict::Revoked { .. }, _) => false,
         }
     }
 
@@ -176,6 +178,7 @@ impl HostTrust {
         let path = self.path.clone();
         let reason = match (self.known.verdict(&self.host, &key), self.unknown_hosts) {
             (Verdict::Changed { line, .. }, _) => Distrust::Changed { path, line },
+            (Verdict::Unclear { line }, _) => Distrust::Unclear { path, line },
             (Verdict::Revoked { line }, _) => Distrust::Revoked { path, line },
             (_, UnknownHosts::Expect(expected)) => Distrust::Unexpected { expected },
             (_, UnknownHosts::Refuse | UnknownHosts::Accept) => Distrust::Unknown,

@@ -177,6 +177,13 @@ pub enum Distrust {
         /// The line about this one.
         line: usize,
     },
+    /// It may be known, and may be not: what the file says cannot be read as a whole.
+    Unclear {
+        /// The file of known servers.
+        path: PathBuf,
+        /// The line that cannot be read.
+        line: usize,
+    },
     /// Its key is marked as revoked.
     Revoked {
         /// The file of known servers.
@@ -199,6 +206,9 @@ impl fmt::Display for Untrusted {
             Distrust::Changed { .. } => {
                 write!(f, "the key of {host} is not the one that is known; it is now {key}")
             }
+            Distrust::Unclear { .. } => {
+                write!(f, "it cannot be told whether the server {host} is known; its key is {key}")
+            }
             Distrust::Revoked { .. } => write!(f, "the key of {host} is revoked: {key}"),
             Distrust::Unexpected { expected } => {
                 write!(f, "the key of {host} is {key}, and not {expected} as was promised")
@@ -217,7 +227,7 @@ impl Error {
             }
             Self::File(_) | Self::Write(_) | Self::HostName(_) | Self::Invitation(_) => Blame::LocalUser,
             Self::Untrusted(untrusted) => match untrusted.reason {
-                Distrust::Unknown => Blame::LocalUser,
+                Distrust::Unknown | Distrust::Unclear { .. } => Blame::LocalUser,
                 Distrust::Changed { .. } | Distrust::Revoked { .. } | Distrust::Unexpected { .. } => {
                     Blame::Peer
                 }

@@ -220,6 +220,7 @@ fn kind(verdict: &Verdict) -> &'static str {
         Verdict::Trusted => "trusted",
         Verdict::Unknown => "unknown",
         Verdict::Changed { .. } => "changed",
+        Verdict::Unclear { .. } => "unclear",
         Verdict::Revoked { .. } => "revoked",
     }
 }

@@ -253,6 +253,12 @@ fn about_the_server() {
         "the key of {host} is revoked: {host key's fingerprint}; line 1 of {settings}/known_hosts says so: ask its owner \
          for another one"
     );
+    let unclear = says(|server, _| known(server, &format!("# mine\n|1|AAAA|AAAA {}", host_key().public())));
+    assert_eq!(
+        unclear,
+        "it cannot be told whether the server {host} is known; its key is {host key's fingerprint}; line 2 of \
+         {settings}/known_hosts may be about it and cannot be read: mend it, or take it out"
+    );
     let open = says(|server, _| chmod(server.settings_path("known_hosts"), 0o666));
     assert_eq!(
         open,

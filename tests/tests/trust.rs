@@ -40,11 +40,12 @@ enum Known {
     NoRegularFile,
     DamagedKey,
     DamagedMarker,
+    DamagedHashedName,
     OnlyFirstOfTwoMatches,
 }
 
 impl Known {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::NoFile,
         Self::OtherHosts,
         Self::Match,
@@ -58,6 +59,7 @@ impl Known {
         Self::NoRegularFile,
         Self::DamagedKey,
         Self::DamagedMarker,
+        Self::DamagedHashedName,
         Self::OnlyFirstOfTwoMatches,
     ];
 
@@ -83,6 +85,7 @@ impl Known {
             Self::OtherAlgorithm => format!("{host} {ECDSA}\n"),
             Self::DamagedKey => format!("{host} ssh-ed25519 AAAA\n"),
             Self::DamagedMarker => format!("@revokd {host} {own}\n"),
+            Self::DamagedHashedName => hashed(&other).replacen('=', "", 1) + "\n",
             Self::OnlyFirstOfTwoMatches => format!("{host} {own}\n{host} {other}\n"),
         };
         let path = sandbox.settings("known_hosts", text);

@@ -178,6 +178,12 @@ fn distrust_advice(reason: &Distrust) -> String {
             "somebody may be between, or the server was set up anew: ask its owner, and only then remove line {line} of {}",
             path.display()
         ),
+        Distrust::Unclear { path, line } => {
+            format!(
+                "line {line} of {} may be about it and cannot be read: mend it, or take it out",
+                path.display()
+            )
+        }
         Distrust::Revoked { path, line } => {
             format!("line {line} of {} says so: ask its owner for another one", path.display())
         }

@@ -61,6 +61,11 @@ pub enum Verdict {
         /// What all lines about it have for a key.
         known: Vec<KnownKey>,
     },
+    /// No line is known to be about this server, and one that cannot be read may be.
+    Unclear {
+        /// Number of the first such line.
+        line: usize,
+    },
     /// The key is marked as `@revoked` for this server.
     Revoked {
         /// Number of the line that says so.
@@ -103,19 +108,23 @@ impl KnownHosts {
     /// another algorithm, with a key that cannot be read, or with a marker that means nothing here. So a damaged line
     /// never turns a known host into a new one.
     ///
-    /// For the same reason a `@revoked` line whose key cannot be read revokes every key of its hosts, one whose hosts
-    /// cannot be read revokes its key everywhere, and a marker that is not known counts as `@revoked`. And in a file of
-    /// more than [`LINES`] lines, whose end may say anything, no host is trusted or unknown.
+    /// For the same reason no host is unknown while there is a line whose hosts cannot be read, such as a hashed name that
+    /// is damaged. A `@revoked` line whose key cannot be read revokes every key of its hosts, one whose hosts cannot be
+    /// read revokes its key everywhere, and a marker that is not known counts as `@revoked`. And in a file of more than
+    /// [`LINES`] lines, whose end may say anything, no host is trusted or unknown.
     pub fn verdict(&self, host: &HostName, key: &PublicKey) -> Verdict {
         let names = host.names();
         if let Some(entry) = self.entries.iter().find(|entry| entry.revokes(&names, key)) {
             return Verdict::Revoked { line: entry.line };
         }
         if let Some(line) = self.unread {
-            return Verdict::Changed { line, known: vec![KnownKey::Unusable] };
+            return Verdict::Unclear { line };
         }
         let about: Vec<_> = self.entries.iter().filter(|entry| entry.identifies(&names)).collect();
-        let Some(first) = about.first() else { return Verdict::Unknown };
+        let Some(first) = about.first() else {
+            let unclear = self.entries.iter().find(|entry| !entry.is_revoked && entry.hosts.is_none());
+            return unclear.map_or(Verdict::Unknown, |entry| Verdict::Unclear { line: entry.line });
+        };
         if about.iter().any(|entry| entry.key == KnownKey::Ed25519(*key)) {
             return Verdict::Trusted;
         }

@@ -103,7 +103,14 @@ fn what_cannot_be_understood_never_makes_a_known_host_a_new_one() {
         (format!("@revoked |1|AAAA|AAAA {}\ndb1 {KEY}", other_key()), LineError::Hosts, Verdict::Trusted),
         (format!("@revoked\ndb1 {KEY}"), LineError::Hosts, revoked(1)),
         (format!("@revoked db1 {KEY} {long}\ndb1 {KEY}"), LineError::TooLong, revoked(1)),
-        (format!("|1|AAAA|AAAA {KEY}"), LineError::Hosts, Verdict::Unknown),
+        (format!("|1|AAAA|AAAA {KEY}"), LineError::Hosts, Verdict::Unclear { line: 1 }),
+        (format!("|1|AAAA|AAAA {KEY}\ndb1 {KEY}"), LineError::Hosts, Verdict::Trusted),
+        (
+            format!("|1|AAAA|AAAA {KEY}\ndb1 {RSA}"),
+            LineError::Hosts,
+            changed(2, [KnownKey::Other("ssh-rsa".into())]),
+        ),
+        (format!("|1|AAAA|AAAA {KEY}\n@revoked db1 {KEY}"), LineError::Hosts, revoked(2)),
     ];
     for (file, error, expected) in table {
         assert_eq!(verdict(&file, "db1"), expected, "{file}");
@@ -129,8 +136,8 @@ fn in_a_file_that_is_not_read_to_its_end_nothing_is_trusted_or_unknown() {
     let file = all_lines(&format!("db1 {KEY}"));
     assert_eq!(verdict(&file, "db1"), Verdict::Trusted);
     let file = file + "#";
-    assert_eq!(verdict(&file, "db1"), changed(LINES + 1, [KnownKey::Unusable]));
-    assert_eq!(verdict(&file, "db2"), changed(LINES + 1, [KnownKey::Unusable]));
+    assert_eq!(verdict(&file, "db1"), Verdict::Unclear { line: LINES + 1 });
+    assert_eq!(verdict(&file, "db2"), Verdict::Unclear { line: LINES + 1 });
     assert_eq!(
         KnownHosts::parse(file.as_bytes()).problems(),
         [Problem { line: LINES + 1, error: LineError::TooMany { limit: LINES } }]
