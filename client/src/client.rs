@@ -62,7 +62,9 @@ impl Client {
         match &target.endpoint {
             Endpoint::Unix(path) => Ok(Self::over(dial::unix(&target.endpoint, path).await?, target)),
             Endpoint::Tcp { host, port } => {
-                let transport = dial::tcp(host, *port, access).await?;
+                let (transport, new) = dial::tcp(host, *port, access).await?;
+                // Before it hears anything: one that cannot be written down would be as new the next time.
+                new.map_or(Ok(()), |new| new.remember(access))?;
                 Ok(Self::greet(transport, target, Some(access.public_key()), Method::Transport))
             }
         }
@@ -71,6 +73,10 @@ impl Client {
     /// Has a server authorise the key of `access`, as `invitation` allows, and trusts the server from now on. The
     /// invitation is spent by that.
     ///
+    /// A server that lets nobody in is not written down: all that was known of it came with an invitation that is worth
+    /// nothing. One that does, and cannot be written down, is [`Error::Write`]; the key is then authorised, and the
+    /// same invitation will do again.
+    ///
     /// # Errors
     /// As [`Client::connect`], and what the server says to the invitation.
     pub async fn join(invitation: &Invitation, access: &Access) -> Result<Self, Error> {
@@ -78,11 +84,12 @@ impl Client {
             return Err(InvitationError::Incomplete.into());
         };
         let access = access.clone().unknown_hosts(UnknownHosts::Expect(invitation.host_key));
-        let transport = dial::tcp(host, *port, &access).await?;
+        let (transport, new) = dial::tcp(host, *port, &access).await?;
         let target = Target::from(invitation.endpoint.clone());
         let method = Method::Invitation(invitation.token.clone());
         let client = Self::greet(transport, &target, Some(access.public_key()), method);
         client.ready().await?;
+        new.map_or(Ok(()), |new| new.remember(&access))?;
         Ok(client)
     }
 

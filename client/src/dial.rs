@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::endpoint::Endpoint;
+use common::keys::PublicKey;
 use common::keys::known_hosts::HostName;
 use common::tls::{Alert, ClientTls, TlsError, TlsStream};
 use common::transport::{Transport, prepare_tcp};
@@ -35,8 +36,27 @@ pub(crate) async fn unix(endpoint: &Endpoint, path: &std::path::Path) -> Result<
     Ok(Transport::Unix(connected.map_err(|source| connect_error(endpoint, source))?))
 }
 
-/// Connects to a server over TCP, and has both sides prove who they are. Nothing but that is sent.
-pub(crate) async fn tcp(host: &str, port: u16, access: &Access) -> Result<Transport, Error> {
+/// A server that is accepted, and not written down yet.
+#[derive(Debug)]
+pub(crate) struct NewHost {
+    host: HostName,
+    key: PublicKey,
+}
+
+impl NewHost {
+    /// Writes it down.
+    pub(crate) fn remember(&self, access: &Access) -> Result<(), Error> {
+        access.remember(&self.host, &self.key)
+    }
+}
+
+/// Connects to a server over TCP, and has both sides prove who they are. Nothing but that is sent, and nothing is
+/// written down: when that is due, the caller knows.
+pub(crate) async fn tcp(
+    host: &str,
+    port: u16,
+    access: &Access,
+) -> Result<(Transport, Option<NewHost>), Error> {
     let endpoint = Endpoint::Tcp { host: host.to_owned(), port };
     let trust = Arc::new(access.host(HostName::new(host, port)?)?);
     let deadline = Instant::now() + CONNECT_TIMEOUT;
@@ -46,10 +66,9 @@ pub(crate) async fn tcp(host: &str, port: u16, access: &Access) -> Result<Transp
         let secured = secure(stream, access, &trust).await;
         match secured {
             Ok(stream) => {
-                if let Some(host) = trust.is_new(&stream.peer()) {
-                    access.remember(host, &stream.peer())?;
-                }
-                return Ok(Transport::Tls(Box::new(stream)));
+                let key = stream.peer();
+                let new = trust.is_new(&key).map(|host| NewHost { host: host.clone(), key });
+                return Ok((Transport::Tls(Box::new(stream)), new));
             }
             // It has not heard anything, so nothing can happen twice.
             Err(TlsError::Refused(Alert::Busy)) if Instant::now() + pause < deadline => {

@@ -91,6 +91,7 @@ fn an_invitation_is_spent_once() {
     join(&ann, &[&line]).exits(0);
     let ran = join(&bob, &[&line, "--name", "db1"]).exits(125);
     assert!(ran.errors().contains("does not accept the invitation"), "{ran:?}");
+    assert!(!bob.settings_path("known_hosts").exists(), "who is not in has met nobody");
     run(&bob, server.address(), &["true"]).exits(125);
     run(&bob, "db1", &["true"]).exits(125);
     assert_eq!(authorized_keys(&server).lines().count(), 1);
@@ -107,6 +108,20 @@ fn an_invitation_is_spent_once() {
         trail.lines().filter(is_one).count()
     };
     assert_eq!((enrolments("\"accepted\""), enrolments("\"refused\"")), (2, 1), "{trail}");
+}
+
+#[test]
+fn a_join_that_could_not_be_written_down_can_be_done_again() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    ann.key("id_ed25519", client_key());
+    let line = invite(&server, &[]);
+    // As on a full disk: no file may grow.
+    let script = "trap '' XFSZ; ulimit -f 0; exec -a client $CLIENT join \"$1\"";
+    let message = Ran::of(ann.script("/bin/bash", script).args(["bash", &line])).complains("client", 125);
+    assert!(message.contains("known_hosts: ") && message.contains("join again"), "{message}");
+    assert!(!has_open_invitation(&server) && !ann.settings_path("known_hosts").exists());
+    join(&ann, &[&line, "--name", "db1"]).exits(0);
+    assert_eq!(run(&ann, "db1", &["echo hello"]).succeeds(), "hello\n");
 }
 
 #[test]

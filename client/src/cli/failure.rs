@@ -3,12 +3,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use common::endpoint::{Endpoint, EndpointError};
 use common::job::JobId;
 use common::keys::agent::AgentError;
 use common::keys::known_hosts::HostName;
-use common::keys::{FileError, Fingerprint};
+use common::keys::{FileError, Fingerprint, WriteError};
 use common::reason::system_reason;
 use thiserror::Error;
 
@@ -78,6 +79,9 @@ pub(crate) enum Failure {
     /// The user has not said yes.
     #[error("the server {0} is not trusted: nothing was sent to it")]
     NotTrusted(HostName),
+    /// The server has let this key in, and cannot be written down.
+    #[error("{0}; the server has let this key in: once that is mended, join again with the same line")]
+    JoinedUnwritten(Arc<WriteError>),
     /// A name for a server cannot be written down.
     #[error("{error}{}", name_advice(error))]
     AddHost {

@@ -62,7 +62,10 @@ async fn try_join(options: &Options, join: &JoinOptions, reporter: &Reporter) ->
         reporter.remark(format_args!("made a key: {}", crate::access::key_path(&places).display()));
     }
     let access = Access::new(identity, known_hosts_path(&places));
-    let client = Client::join(&invitation, &access).await?;
+    let client = Client::join(&invitation, &access).await.map_err(|error| match error {
+        Error::Write(error) => Failure::JoinedUnwritten(error),
+        error => error.into(),
+    })?;
     client.close().await;
     if let Some(name) = &join.name {
         ClientConfig::add(&places, name, &entry)?;
