@@ -290,7 +290,7 @@ fn about_a_key_that_is_not_let_in() {
     says_and_logs(|server| drop(server.settings("authorized_keys", "")), "reason=the key is not listed");
     says_and_logs(
         |server| drop(server.settings("authorized_keys", format!("expiry-time=\"20200101\" {key}\n"))),
-        "reason=line 1 refuses: the key has expired",
+        "reason=line 1 refuses: the key has expired by the clock of this machine",
     );
     says_and_logs(
         |server| drop(server.settings("revoked_keys", format!("{key}\n"))),

@@ -267,7 +267,7 @@ pub enum OptionsRefusal {
     #[error("not from this address")]
     Source,
     /// `expiry-time="…"` is past.
-    #[error("the key has expired")]
+    #[error("the key has expired by the clock of this machine")]
     Expired,
 }
 

@@ -238,7 +238,7 @@ fn the_first_line_that_permits_is_taken() {
     assert_eq!(find("198.51.100.1").unwrap().line, 3);
     let expired = FindRefusal::Refused { line: 1, refusal: OptionsRefusal::Expired };
     assert_eq!(find("::1"), Err(expired.clone()));
-    assert_eq!(expired.to_string(), "line 1 refuses: the key has expired");
+    assert_eq!(expired.to_string(), "line 1 refuses: the key has expired by the clock of this machine");
     let other = PublicKey::from_bytes([7; 32]);
     assert_eq!(keys.find(&other, None, now), Err(FindRefusal::NotListed));
     let only_unknown = AuthorizedKeys::parse(format!("no-such-option {KEY}").as_bytes());
