@@ -6,6 +6,7 @@
 mod add;
 mod host;
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use common::config::value::Text;
 use common::config::{self, ConfigError, Places};
 use common::endpoint::Target;
 use common::keys::rewrite;
+use common::suggestion::nearest;
 use serde::Deserialize;
 
 pub(crate) use self::add::AddHostError;
@@ -87,6 +89,11 @@ impl ClientConfig {
 
     fn path(places: &Places) -> PathBuf {
         places.config.join("config.toml")
+    }
+
+    /// The name of a server that may have been meant by `name`.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.hosts.keys().map(Borrow::borrow))
     }
 
     /// What is known of the server that the user calls `name`.

@@ -59,6 +59,26 @@ fn an_unknown_host_is_named() {
 }
 
 #[test]
+fn a_name_that_is_in_no_settings_either_is_said_to_be_unknown_there() {
+    let sandbox = Sandbox::with_keys();
+    sandbox.settings("config.toml", "[hosts.\"db1.invalid\"]\naddress = \"127.0.0.1:1\"\n");
+    let says = |target| {
+        let mut client = sandbox.client();
+        Ran::of(client.args(["-H", target, "run", "echo never"])).complains("client", 125)
+    };
+    for target in ["db2.invalid", "somebody@db2.invalid"] {
+        let message = says(target);
+        assert!(message.starts_with("cannot resolve db2.invalid: "), "{message}");
+        let end = ", and config.toml has no host of that name (did you mean db1.invalid?); check the name";
+        assert!(message.ends_with(end), "{message}");
+    }
+    let message = says("no-such-host.invalid");
+    assert!(message.ends_with(", and config.toml has no host of that name; check the name"), "{message}");
+    let message = says("db2.invalid:9000");
+    assert!(!message.contains("config.toml"), "an address with a port is no name: {message}");
+}
+
+#[test]
 fn a_target_that_cannot_be_read_is_named() {
     for target in ["host:port", "unix:relative/path", "[::1", "", "host:99999", "@host"] {
         let sandbox = Sandbox::new();

@@ -84,6 +84,6 @@ async fn open_tcp(options: &Options, place: &Place, places: &Places) -> Result<C
             access.remember(&server.host, &server.key)?;
             Ok(Client::connect_with(&place.target, &access).await?)
         }
-        connected => Ok(connected?),
+        connected => connected.map_err(|error| place.failure(error)),
     }
 }

@@ -33,6 +33,14 @@ pub(crate) enum Failure {
         /// What is wrong with it.
         error: EndpointError,
     },
+    /// A name that is neither in the user's settings nor the name of a machine.
+    #[error("{}, and config.toml has no host of that name{}; check the name", what_failed(error), meant(nearest.as_deref()))]
+    NoSuchHost {
+        /// Why it is no machine's.
+        error: Error,
+        /// The name in the settings that may have been meant.
+        nearest: Option<String>,
+    },
     /// Nobody named a server, and the user has none running.
     #[error(
         "no server listens at {0}: start `server`, name another one with -H, or pass --embedded for a private one"
@@ -169,6 +177,10 @@ impl From<AddHostError> for Failure {
 
 fn listed(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" ({})", others.join("; ")) }
+}
+
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!(" (did you mean {name}?)"))
 }
 
 fn agent_advice(error: &AgentError) -> &'static str {

@@ -8,7 +8,7 @@ use common::endpoint::{Endpoint, Target, local_socket};
 
 use super::failure::Failure;
 use super::identity::KeyChoice;
-use crate::config::ClientConfig;
+use crate::config::{ClientConfig, HostAlias};
 use crate::error::Error;
 
 /// The variable that names a server when `-H` does not.
@@ -25,6 +25,15 @@ pub(crate) struct Place {
     pub(crate) key: KeyChoice,
     /// Whether nobody named it.
     local: bool,
+    /// What the name is like, if it could be one of the user's settings and is not.
+    unlisted: Option<Unlisted>,
+}
+
+/// A name that the user's settings do not know.
+#[derive(Debug)]
+struct Unlisted {
+    /// The name there that may have been meant.
+    nearest: Option<String>,
 }
 
 impl Place {
@@ -47,7 +56,8 @@ impl Place {
         let directory = |name| env::var_os(name).map(PathBuf::from);
         let socket = local_socket(directory("XDG_RUNTIME_DIR").as_deref(), directory("HOME").as_deref());
         let endpoint = Endpoint::Unix(socket.ok_or(Failure::NoLocalPlace)?);
-        Ok(Self { target: endpoint.into(), name: "local".to_owned(), key: KeyChoice::default(), local: true })
+        let name = "local".to_owned();
+        Ok(Self { target: endpoint.into(), name, key: KeyChoice::default(), local: true, unlisted: None })
     }
 
     fn named(host: &str, given_by: &'static str, config: &ClientConfig) -> Result<Self, Failure> {
@@ -58,17 +68,22 @@ impl Place {
         let name = host.to_owned();
         let Some(entry) = config.host(alias) else {
             let target = host.parse().map_err(|error| Failure::Host { given_by, error })?;
-            return Ok(Self { target, name, key: KeyChoice::default(), local: false });
+            let is_alias = alias.parse::<HostAlias>().is_ok();
+            let unlisted = is_alias.then(|| Unlisted { nearest: config.nearest(alias).map(str::to_owned) });
+            return Ok(Self { target, name, key: KeyChoice::default(), local: false, unlisted });
         };
         let user = user.map(str::to_owned).or_else(|| entry.user.clone());
         let target = Target { user, endpoint: entry.address.clone() };
         let key = KeyChoice { file: entry.identity.clone(), agent: entry.agent };
-        Ok(Self { target, name, key, local: false })
+        Ok(Self { target, name, key, local: false, unlisted: None })
     }
 
     /// What a failed connection to this place means.
     pub(crate) fn failure(&self, error: Error) -> Failure {
         match error {
+            error @ Error::Resolve { .. } if let Some(unlisted) = &self.unlisted => {
+                Failure::NoSuchHost { error, nearest: unlisted.nearest.clone() }
+            }
             Error::Connect { endpoint, source } if self.local && is_nobody_there(source.kind()) => {
                 Failure::NoLocalServer(endpoint)
             }
