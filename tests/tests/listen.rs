@@ -177,10 +177,30 @@ fn a_file_that_is_no_socket_is_left_alone() {
 #[test]
 fn a_command_line_that_cannot_be_understood_exits_with_2() {
     let sandbox = Sandbox::new();
-    for arguments in [&["--no-such-option"][..], &["--listen", "host:port"], &["--log-level", "loud"]] {
-        let ran = Ran::of(sandbox.server().args(arguments)).exits(2);
-        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{ran:?}");
+    let table: [(&[&str], &str); 8] = [
+        (&["--no-such-option"], "unexpected argument '--no-such-option' found"),
+        (&["--lisen", "[::1]:9"], "unexpected argument '--lisen' found (did you mean --listen?)"),
+        (&["inviet"], "unrecognized subcommand 'inviet' (did you mean invite?)"),
+        (&["authorize"], "the following required arguments were not provided: <KEY>"),
+        (&["--listen"], "a value is required for '--listen <ADDRESS>' but none was supplied"),
+        (
+            &["--listen", "host:port"],
+            "invalid value 'host:port' for '--listen <ADDRESS>': not a port between 0 and 65535: \"host:port\" (write \
+             host:port; without one it is 9000)",
+        ),
+        (
+            &["--log-level", "wran"],
+            "invalid value 'wran' for '--log-level <LOG_LEVEL>' [possible values: error, warn, info, debug, trace] (did \
+             you mean warn?)",
+        ),
+        (&["--\u{1b}[2J"], "unexpected argument '--\\x1b[2J' found"),
+    ];
+    for (arguments, expected) in table {
+        let message = Ran::of(sandbox.server().args(arguments)).complains("server", 2);
+        assert_eq!(message, format!("{expected}; see `server --help`"));
     }
+    let message = Ran::of(sandbox.server().arg("two\n\nlines")).complains("server", 2);
+    assert!(message.ends_with("; see `server --help`"), "{message}");
 }
 
 /// Has a server serve `theirs` as its stdin, and the peer at the other end run a job.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use clap::error::ContextKind;
 use common::config::ConfigError;
 use common::escape::escape;
 
@@ -22,18 +23,29 @@ pub(super) fn exit_code(result: Result<(), StartError>) -> u8 {
     code(&error)
 }
 
-/// Says what is wrong with the command line, whose words may be anything; or prints help or the version, if that is what it
-/// asks for. The exit code.
+/// Says what is wrong with the command line, in one line as everything else, or prints help or the version, if that is what
+/// it asks for. The exit code.
 pub(super) fn usage(instead: &clap::Error) -> u8 {
     if instead.use_stderr() {
-        for line in instead.to_string().lines() {
-            eprintln!("{}", escape(line));
-        }
+        let program = program_name();
+        eprintln!("{}", escape(&format!("{program}: {}; see `{program} --help`", what_is_wrong(instead))));
     } else {
         // Nobody is left to tell that stdout is gone.
         instead.print().ok();
     }
     u8::try_from(instead.exit_code()).unwrap_or(EX_SOFTWARE)
+}
+
+/// The first paragraph of what clap says, and what it takes to be meant; its advice and the usage behind that are in the
+/// help as well.
+fn what_is_wrong(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let words = paragraph.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let kinds = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue];
+    let meant = kinds.into_iter().find_map(|kind| error.get(kind));
+    words + &meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default()
 }
 
 fn code(error: &StartError) -> u8 {
