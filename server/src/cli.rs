@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use common::escape::escape;
 use common::keys::Trust;
+use rustix::fs::{OFlags, fcntl_getfl, fstat, makedev};
 
 use self::arguments::{Arguments, Verb};
 use crate::config::Config;
@@ -81,6 +82,14 @@ impl Here {
     fn host_key(&self) -> Result<common::keys::PublicKey, StartError> {
         Ok(host_key::load_or_make(&self.config.paths.host_key, &self.trust)?.public())
     }
+}
+
+/// Whether stdout was closed when the program started. The runtime has put `/dev/null` in its place then, open for both
+/// directions; a shell's `> /dev/null` is open for writing alone.
+fn is_stdout_closed() -> bool {
+    let stdout = rustix::stdio::stdout();
+    let is_null = fstat(stdout).is_ok_and(|stat| stat.st_rdev == makedev(1, 3));
+    is_null && fcntl_getfl(stdout).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR)
 }
 
 /// Prints a line on stdout, escaped: comments in files may have been written by others.

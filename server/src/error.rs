@@ -85,6 +85,12 @@ pub enum StartError {
     /// An invitation to where nobody can come. The operator's fault.
     #[error("an invitation needs an address that others can connect to")]
     NoInviteTo,
+    /// The options would let nobody in. The operator's fault.
+    #[error("its expiry-time has passed")]
+    Expired,
+    /// Nobody would have seen the invitation.
+    #[error("there is no invitation, because it cannot be printed: {}", system_reason(.0))]
+    Unseen(io::Error),
     /// The invitation cannot be kept.
     #[error(transparent)]
     Invitations(#[from] InvitationsError),

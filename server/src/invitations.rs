@@ -9,15 +9,18 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::invitation::{InvitationId, Token, TokenHash};
-use common::keys::authorized_keys::{Options, OptionsRefusal};
-use common::keys::{FileError, Trust, WriteError, create_private, read_private};
+use common::invitation::{InvitationError, InvitationId, Token, TokenHash};
+use common::keys::authorized_keys::{Options, OptionsError, OptionsRefusal};
+use common::keys::{FileError, FileProblem, Place, Trust, WriteError, create_private, read_trusted};
 use common::reason::system_reason;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Invitations that may be open at a time.
 const OPEN: usize = 1000;
+
+/// Bytes of a file that are read. Its options are a part of a line of `authorized_keys`, which has 8 KiB.
+const FILE_BYTES: usize = 64 * 1024;
 
 /// The directory of open invitations.
 #[derive(Debug, Clone)]
@@ -26,10 +29,28 @@ pub(crate) struct Invitations {
     trust: Trust,
 }
 
+/// What is in that directory.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// How many invitations are good.
+    pub(crate) open: usize,
+    /// The files that let nobody in, because they are no invitations, or because others could have written them.
+    pub(crate) problems: Vec<InvitationsError>,
+}
+
+/// An invitation that was made.
+#[derive(Debug)]
+struct Kept {
+    hash: TokenHash,
+    /// Seconds since the epoch.
+    expires: u64,
+    options: Options,
+}
+
 /// An invitation as its file has it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct KeptText {
     /// Hash of the token.
     hash: String,
     /// Seconds since the epoch.
@@ -47,7 +68,7 @@ impl Invitations {
     /// Makes an invitation that is good for `ttl` from `now`; its token is known to the caller alone.
     ///
     /// # Errors
-    /// [`InvitationsError`] if it cannot be kept.
+    /// [`InvitationsError`] if it cannot be kept where nobody else could have made it.
     pub(crate) fn make(
         &self,
         options: &Options,
@@ -55,19 +76,38 @@ impl Invitations {
         now: SystemTime,
     ) -> Result<Token, InvitationsError> {
         self.remove_expired(now)?;
-        if self.list()?.len() >= OPEN {
+        if self.survey(now)?.open >= OPEN {
             return Err(InvitationsError::TooMany);
         }
         let token = Token::generate().map_err(|error| InvitationsError::Random(error.to_string()))?;
-        let kept = Kept {
+        let text = KeptText {
             hash: token.hash().to_string(),
             expires: seconds(now + ttl),
             options: options.to_string(),
         };
-        let text =
-            serde_json::to_string(&kept).map_err(|error| InvitationsError::Malformed(error.to_string()))?;
-        create_private(&self.path(token.id()), text.as_bytes())?;
+        let path = self.path(token.id());
+        let malformed = |error: serde_json::Error| InvitationsError::Malformed {
+            path: path.clone(),
+            reason: error.to_string(),
+        };
+        create_private(&path, &serde_json::to_vec(&text).map_err(malformed)?)?;
+        // One that would be refused when it is shown is not given to anybody.
+        if let Err(error) = self.read(&path) {
+            self.take_back(&token)?;
+            return Err(error);
+        }
         Ok(token)
+    }
+
+    /// Makes the invitation of `token` good for nobody. One that was spent meanwhile stays so.
+    ///
+    /// # Errors
+    /// The system's; then it is still open.
+    pub(crate) fn take_back(&self, token: &Token) -> Result<(), InvitationsError> {
+        match fs::remove_file(self.path(token.id())) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Spends the invitation of `token`, if there is one, it is still good at `now`, and its options let somebody in from
@@ -86,7 +126,7 @@ impl Invitations {
         match fs::remove_file(self.path(token.id())) {
             Ok(()) => Ok(options),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(InvitationsError::NotGood),
-            Err(error) => Err(InvitationsError::Directory(self.directory.clone(), error)),
+            Err(error) => Err(self.failed(error)),
         }
     }
 
@@ -95,7 +135,7 @@ impl Invitations {
     ///
     /// # Errors
     /// [`InvitationsError::NotGood`] whatever is wrong with the token; [`InvitationsError::Refused`] if its options do not
-    /// let this one in.
+    /// let this one in; or its file cannot be used.
     pub(crate) fn check(
         &self,
         token: &Token,
@@ -104,29 +144,42 @@ impl Invitations {
     ) -> Result<Options, InvitationsError> {
         let path = self.path(token.id());
         let kept = self.read(&path)?.ok_or(InvitationsError::NotGood)?;
-        let hash: TokenHash = kept.hash.parse().map_err(|_| InvitationsError::NotGood)?;
-        if !hash.matches(token) {
+        if !kept.hash.matches(token) {
             return Err(InvitationsError::NotGood);
         }
         if kept.expires <= seconds(now) {
             fs::remove_file(&path).ok();
             return Err(InvitationsError::NotGood);
         }
-        let options: Options = kept.options.parse().map_err(|_| InvitationsError::NotGood)?;
-        options.permits(source, now)?;
-        Ok(options)
+        kept.options.permits(source, now)?;
+        Ok(kept.options)
     }
 
     /// Whether somebody who is not known yet may come before `now`.
     pub(crate) fn any_open(&self, now: SystemTime) -> bool {
-        let open =
-            |path: &PathBuf| self.read(path).ok().flatten().is_some_and(|kept| seconds(now) < kept.expires);
-        self.list().is_ok_and(|paths| paths.iter().any(open))
+        self.survey(now).is_ok_and(|survey| survey.open > 0)
+    }
+
+    /// What there is at the time `now`. A file that cannot be used takes nothing from the others.
+    ///
+    /// # Errors
+    /// [`InvitationsError`] if the directory cannot be read, or others can write to it.
+    pub(crate) fn survey(&self, now: SystemTime) -> Result<Survey, InvitationsError> {
+        let mut survey = Survey::default();
+        for path in self.list()? {
+            match self.read(&path) {
+                Ok(kept) => survey.open += usize::from(kept.is_some_and(|kept| seconds(now) < kept.expires)),
+                Err(error) if error.is_of_a_directory() => return Err(error),
+                Err(error) => survey.problems.push(error),
+            }
+        }
+        Ok(survey)
     }
 
     fn remove_expired(&self, now: SystemTime) -> Result<(), InvitationsError> {
         for path in self.list()? {
-            if self.read(&path)?.is_some_and(|kept| kept.expires <= seconds(now)) {
+            let is_over = |kept: Kept| kept.expires <= seconds(now);
+            if self.read(&path).ok().flatten().is_some_and(is_over) {
                 // Somebody else may have been faster.
                 fs::remove_file(&path).ok();
             }
@@ -135,30 +188,40 @@ impl Invitations {
     }
 
     fn read(&self, path: &Path) -> Result<Option<Kept>, InvitationsError> {
-        let Some(text) = read_private(path, &self.trust)? else { return Ok(None) };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| InvitationsError::Malformed(error.to_string()))
+        let Some(text) = read_trusted(path, &self.trust, FILE_BYTES)? else { return Ok(None) };
+        parse(&text).map(Some).map_err(|reason| InvitationsError::Malformed { path: path.to_owned(), reason })
     }
 
     fn list(&self) -> Result<Vec<PathBuf>, InvitationsError> {
-        let failed = |error| InvitationsError::Directory(self.directory.clone(), error);
         match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(failed(error)),
+            Err(error) => Err(self.failed(error)),
             Ok(entries) => entries
                 .map(|entry| entry.map(|entry| entry.path()))
                 .filter(|path| {
                     path.as_ref().map_or(true, |path| path.extension().is_some_and(|end| end == "json"))
                 })
                 .collect::<io::Result<_>>()
-                .map_err(failed),
+                .map_err(|error| self.failed(error)),
         }
     }
 
     fn path(&self, id: InvitationId) -> PathBuf {
         self.directory.join(format!("{id}.json"))
     }
+
+    fn failed(&self, error: io::Error) -> InvitationsError {
+        InvitationsError::Directory(self.directory.clone(), error)
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Kept, String> {
+    let text: KeptText = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+    Ok(Kept {
+        hash: text.hash.parse().map_err(|error: InvitationError| error.to_string())?,
+        expires: text.expires,
+        options: text.options.parse().map_err(|error: OptionsError| error.to_string())?,
+    })
 }
 
 fn seconds(time: SystemTime) -> u64 {
@@ -187,116 +250,41 @@ pub enum InvitationsError {
     #[error("cannot use {}: {}", .0.display(), system_reason(.1))]
     Directory(PathBuf, io::Error),
     /// A file does not say what it should.
-    #[error("an invitation's file cannot be read: {0}")]
-    Malformed(String),
+    #[error("{}: not an invitation: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The system has no random numbers.
     #[error("no random numbers: {0}")]
     Random(String),
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Barrier;
-    use std::thread;
-
-    use super::*;
-
-    const TTL: Duration = Duration::from_secs(600);
-
-    fn invitations() -> (tempfile::TempDir, Invitations) {
-        let directory = tempfile::tempdir().unwrap();
-        let trust = Trust { home: directory.path().to_owned(), ..Trust::current() };
-        let invitations = Invitations::new(directory.path(), trust);
-        (directory, invitations)
-    }
-
-    fn now() -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(1_800_000_000)
-    }
-
-    #[test]
-    fn a_token_is_good_once() {
-        let (_directory, invitations) = invitations();
-        let options: Options = "restrict,command=\"uptime\"".parse().unwrap();
-        let token = invitations.make(&options, TTL, now()).unwrap();
-        assert!(invitations.any_open(now()));
-        assert_eq!(invitations.spend(&token, None, now()).unwrap(), options);
-        assert!(matches!(invitations.spend(&token, None, now()), Err(InvitationsError::NotGood)));
-        assert!(!invitations.any_open(now()));
-    }
-
-    #[test]
-    fn a_token_is_good_for_its_time() {
-        let (_directory, invitations) = invitations();
-        let token = invitations.make(&Options::default(), TTL, now()).unwrap();
-        let other = invitations.make(&Options::default(), TTL, now()).unwrap();
-        assert!(matches!(invitations.spend(&token, None, now() + TTL), Err(InvitationsError::NotGood)));
-        assert!(invitations.spend(&other, None, now() + TTL - Duration::from_secs(1)).is_ok());
-    }
-
-    #[test]
-    fn one_that_the_options_refuse_spends_nothing() {
-        let (_directory, invitations) = invitations();
-        let options: Options = "from=\"192.0.2.0/24\"".parse().unwrap();
-        let token = invitations.make(&options, TTL, now()).unwrap();
-        let from = |text: &str| invitations.spend(&token, Some(text.parse().unwrap()), now());
-        assert!(matches!(from("198.51.100.1"), Err(InvitationsError::Refused(_))));
-        assert_eq!(from("192.0.2.7").unwrap(), options);
-    }
-
-    #[test]
-    fn another_secret_with_a_known_id_is_refused_and_spends_nothing() {
-        let (_directory, invitations) = invitations();
-        let token = invitations.make(&Options::default(), TTL, now()).unwrap();
-        let mut bytes = token.to_bytes();
-        bytes[31] ^= 1;
-        let guess = Token::from_bytes(bytes);
-        assert!(matches!(invitations.spend(&guess, None, now()), Err(InvitationsError::NotGood)));
-        assert!(invitations.spend(&token, None, now()).is_ok());
-    }
-
-    #[test]
-    fn of_many_who_show_a_token_at_once_one_is_let_in() {
-        let (_directory, invitations) = invitations();
-        for _ in 0..50 {
-            let token = invitations.make(&Options::default(), TTL, now()).unwrap();
-            let start = Barrier::new(8);
-            let attempt = || {
-                start.wait();
-                invitations.spend(&token, None, now()).is_ok()
-            };
-            let let_in = thread::scope(|scope| {
-                let attempts: Vec<_> = (0..8).map(|_| scope.spawn(attempt)).collect();
-                attempts.into_iter().map(|done| u32::from(done.join().unwrap())).sum::<u32>()
-            });
-            assert_eq!(let_in, 1);
+impl InvitationsError {
+    /// What the operator can do about it, where that is an order.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::File(error) => error.advice(),
+            Self::Malformed { path, .. } => Some(format!("take {} away", path.display())),
+            _ => None,
         }
     }
 
-    #[test]
-    fn nothing_of_a_token_is_on_disk() {
-        let (directory, invitations) = invitations();
-        let token = invitations.make(&Options::default(), TTL, now()).unwrap();
-        let kept = fs::read(directory.path().join(format!("invitations/{}.json", token.id()))).unwrap();
-        let secret = &token.to_bytes()[8..];
-        assert!(!kept.windows(secret.len()).any(|part| part == secret));
-        assert!(!String::from_utf8(kept).unwrap().contains(&base64_of(secret)));
-    }
-
-    fn base64_of(bytes: &[u8]) -> String {
-        // The URL form of an invitation is the only text form that a token has.
-        let token = Token::from_bytes([&[0; 8][..], bytes].concat().try_into().unwrap());
-        let host_key = common::keys::Fingerprint::from_bytes([0; 32]);
-        let endpoint = "h:1".parse().unwrap();
-        let line = common::invitation::Invitation { endpoint, host_key, token }.to_string();
-        line.rsplit('/').next().unwrap()[12..].to_owned()
-    }
-
-    #[test]
-    fn making_one_removes_those_that_have_expired() {
-        let (directory, invitations) = invitations();
-        invitations.make(&Options::default(), TTL, now()).unwrap();
-        invitations.make(&Options::default(), TTL, now() + 2 * TTL).unwrap();
-        assert_eq!(fs::read_dir(directory.path().join("invitations")).unwrap().count(), 1);
+    /// Whether it is about every file there, and not only about one that is a link to somewhere else.
+    fn is_of_a_directory(&self) -> bool {
+        matches!(
+            self,
+            Self::File(FileError {
+                link_to: None,
+                problem: FileProblem::Owner { place: Place::Directory(_), .. }
+                    | FileProblem::Writable { place: Place::Directory(_), .. },
+                ..
+            })
+        )
     }
 }
+
+#[cfg(test)]
+mod tests;

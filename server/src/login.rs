@@ -268,6 +268,9 @@ mod tests {
     fn a_client_is_not_blamed_for_invitations_that_cannot_be_read() {
         let close = |error| LoginRefusal::Invitation(error).close().code;
         assert_eq!(close(InvitationsError::NotGood), CloseCode::Invitation);
-        assert_eq!(close(InvitationsError::Malformed(String::new())), CloseCode::Internal);
+        assert_eq!(
+            close(InvitationsError::Malformed { path: "x".into(), reason: String::new() }),
+            CloseCode::Internal
+        );
     }
 }

@@ -212,12 +212,14 @@ fn the_options_of_an_invitation_bind() {
 
 #[test]
 fn an_invitation_cannot_be_stretched() {
-    for option in [r#"from="192.0.2.1""#, r#"expiry-time="20200101""#] {
-        let (server, ann) = (new_server(), Sandbox::new());
-        join(&ann, &[&invite(&server, &["--options", option])]).exits(125);
-        run(&ann, server.address(), &["true"]).exits(125);
-    }
+    let (server, ann) = (new_server(), Sandbox::new());
+    join(&ann, &[&invite(&server, &["--options", r#"from="192.0.2.1""#])]).exits(125);
+    run(&ann, server.address(), &["true"]).exits(125);
     let server = new_server();
+    let expired = ["invite", "--address", server.address(), "--options", r#"expiry-time="20200101""#];
+    let message = Ran::of(server.server().args(expired)).complains("server", 78);
+    assert!(message.contains("its expiry-time has passed; name a time"), "{message}");
+    assert!(!has_open_invitation(&server));
     for arguments in [["--options", "no-such-option"], ["--ttl", "soon"]] {
         Ran::of(server.server().arg("invite").args(arguments)).exits(2);
     }
@@ -245,10 +247,70 @@ fn an_invitation_names_the_address_that_the_settings_give() {
     sandbox.settings("server.toml", "address = \"db1.example:9001\"\n");
     assert!(line(&[]).starts_with("telex://db1.example:9001/"), "{}", line(&[]));
     assert!(line(&["--address", "[::1]:9"]).starts_with("telex://[::1]:9/"));
-    let refused = Ran::of(sandbox.server().args(["invite", "--address", "unix:/run/telex.sock"]));
-    assert!(
-        refused.complains("server", 78).contains("an address that others can connect to; pass --address")
-    );
+}
+
+#[test]
+fn an_invitation_to_where_nobody_can_come_is_not_made() {
+    let sandbox = Sandbox::new();
+    let refuses = |arguments: &[&str]| {
+        let message = Ran::of(sandbox.server().arg("invite").args(arguments)).complains("server", 78);
+        let expected = "an address that others can connect to; pass --address HOST:PORT";
+        assert!(message.contains(expected), "{arguments:?}: {message}");
+    };
+    for address in ["unix:/run/telex.sock", "db1.example:0", "[::]:9000"] {
+        refuses(&["--address", address]);
+    }
+    for listen in ["127.0.0.1:0", "0.0.0.0:0", "unix:/run/telex.sock"] {
+        refuses(&["--listen", listen]);
+    }
+    sandbox.settings("server.toml", "address = \"db1.example:0\"\n");
+    refuses(&[]);
+    assert!(!sandbox.path("home/.local/state/telex/invitations").exists());
+    // Of several addresses it is one that is good.
+    sandbox.settings("server.toml", "listen = [\"db1:0\", \"0.0.0.0:9003\", \"db1:9001\"]\n");
+    let line = |arguments: &[&str]| Ran::of(sandbox.server().arg("invite").args(arguments)).exits(0).text();
+    assert!(line(&[]).starts_with("telex://db1:9001/"), "{}", line(&[]));
+    let everywhere = line(&["--listen", "db1:0", "--listen", "0.0.0.0:9003"]);
+    assert!(everywhere.contains(":9003/") && !everywhere.contains("0.0.0.0"), "{everywhere}");
+}
+
+#[test]
+fn an_invitation_that_nobody_has_seen_is_not_open() {
+    let server = new_server();
+    let invite_to = |to: &str| {
+        let script = format!("\"$SERVER\" invite --address db1:9000 {to}");
+        let mut command = server.script("/bin/sh", &script);
+        Ran::of(command.env("SERVER", server.server().get_program()))
+    };
+    for to in [">&-", "> /dev/full"] {
+        let errors = invite_to(to).exits(70).errors();
+        assert!(errors.contains("there is no invitation, because it cannot be printed: "), "{to}: {errors}");
+        assert!(!has_open_invitation(&server), "{to}");
+    }
+    // Who throws it away has not asked for more.
+    invite_to("> /dev/null").exits(0);
+    assert!(has_open_invitation(&server));
+}
+
+#[test]
+fn a_file_that_is_no_invitation_breaks_no_other() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let line = invite(&server, &[]);
+    let directory = server.path("home/.local/state/telex/invitations");
+    let damaged = directory.join("notes.json");
+    fs::write(&damaged, "{").unwrap();
+    let said = format!("{}: not an invitation: ", damaged.display());
+    assert!(administer(&server, &["check"]).contains(&said));
+    assert!(has_open_invitation(&server));
+    let ran = Ran::of(server.server().args(["invite", "--address", server.address()])).exits(0);
+    assert!(ran.errors().contains(&said) && ran.errors().contains("; take "), "{ran:?}");
+    join(&ann, &[ran.text().trim_end()]).exits(0);
+    join(&Sandbox::new(), &[&line]).exits(0);
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o777)).unwrap();
+    for arguments in [&["invite", "--address", "db1:9000"][..], &["check"]] {
+        let message = Ran::of(server.server().args(arguments)).complains("server", 78);
+        assert!(message.ends_with(&format!("; chmod go-w {}", directory.display())), "{message}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use common::endpoint::Endpoint;
 
+use super::report::passed_over;
 use super::{Here, print};
 use crate::audit::Audit;
 use crate::error::StartError;
@@ -28,8 +29,11 @@ pub(super) fn check(here: &Here) -> Result<(), StartError> {
     for problem in &authorized.problems {
         print(&format!("{}; this line lets nobody in", problem.at(&keys.authorized)))?;
     }
-    let invited =
-        if here.invitations().any_open(SystemTime::now()) { ", and an invitation is open" } else { "" };
+    let invitations = here.invitations().survey(SystemTime::now())?;
+    for problem in &invitations.problems {
+        print(&passed_over(problem))?;
+    }
+    let invited = if invitations.open > 0 { ", and an invitation is open" } else { "" };
     let count = keys.read()?.good(SystemTime::now()).count();
     print(&format!("settings are good; keys that may connect: {count}{invited}"))?;
     Ok(())

@@ -6,56 +6,78 @@ use std::time::{Duration, SystemTime};
 use common::endpoint::{DEFAULT_PORT, Endpoint};
 use common::invitation::Invitation;
 use common::keys::authorized_keys::Options;
+use rustix::io::Errno;
 use rustix::system::uname;
 
-use super::report::program_name;
-use super::{Here, print};
+use super::report::{program_name, warn_of};
+use super::{Here, is_stdout_closed, print};
 use crate::error::StartError;
 
-/// Makes an invitation and prints it.
+/// Makes an invitation and prints it. One that cannot be printed is not left open.
 pub(super) fn invite(
     here: &Here,
     ttl: Duration,
     options: &Options,
     address: Option<&Endpoint>,
 ) -> Result<(), StartError> {
-    let endpoint = match address.or(here.config.address.as_ref()) {
-        Some(endpoint @ Endpoint::Tcp { .. }) => endpoint.clone(),
-        Some(Endpoint::Unix(_)) => return Err(StartError::NoInviteTo),
-        None => {
-            let endpoint = own_address(&here.config.listen);
-            eprintln!(
-                "{}: clients are told to connect to {endpoint}; if that is not this server, pass --address HOST:PORT",
-                program_name()
-            );
-            endpoint
-        }
-    };
-    if is_everywhere(&endpoint) {
-        return Err(StartError::NoInviteTo);
+    let now = SystemTime::now();
+    let endpoint = clients_address(here, address)?;
+    if options.expires_at().is_some_and(|end| end <= now) {
+        return Err(StartError::Expired);
+    }
+    if is_stdout_closed() {
+        return Err(StartError::Unseen(Errno::BADF.into()));
     }
     let host_key = here.host_key()?.fingerprint();
-    let token = here.invitations().make(options, ttl, SystemTime::now())?;
-    Ok(print(&Invitation { endpoint, host_key, token }.to_string())?)
+    let invitations = here.invitations();
+    warn_of(&invitations.survey(now)?.problems);
+    let token = invitations.make(options, ttl, now)?;
+    let line = Invitation { endpoint, host_key, token: token.clone() }.to_string();
+    print(&line).or_else(|error| {
+        invitations.take_back(&token)?;
+        Err(StartError::Unseen(error))
+    })
 }
 
-/// Where clients would reach this server: at the first address it listens on that is one, or under the machine's name
-/// at the port of the first.
-fn own_address(listen: &[Endpoint]) -> Endpoint {
-    let mut port = None;
-    for endpoint in listen {
-        let Endpoint::Tcp { port: own, .. } = endpoint else { continue };
-        if !is_everywhere(endpoint) {
-            return endpoint.clone();
-        }
-        port.get_or_insert(*own);
+/// Where clients reach this server: as the command line says, or the settings, or as far as it can be told from where it
+/// listens; then stderr says what was taken.
+fn clients_address(here: &Here, address: Option<&Endpoint>) -> Result<Endpoint, StartError> {
+    let named = address.or(here.config.address.as_ref());
+    let endpoint =
+        named.cloned().or_else(|| own_address(&here.config.listen)).ok_or(StartError::NoInviteTo)?;
+    if !can_be_connected_to(&endpoint) {
+        return Err(StartError::NoInviteTo);
     }
-    let host = uname().nodename().to_string_lossy().into_owned();
-    Endpoint::Tcp { host, port: port.unwrap_or(DEFAULT_PORT) }
+    if named.is_none() {
+        eprintln!(
+            "{}: clients are told to connect to {endpoint}; if that is not this server, pass --address HOST:PORT",
+            program_name()
+        );
+    }
+    Ok(endpoint)
 }
 
-/// Whether it is an address to listen on that is none to connect to.
-fn is_everywhere(endpoint: &Endpoint) -> bool {
-    let Endpoint::Tcp { host, .. } = endpoint else { return false };
-    host.parse().is_ok_and(|address: IpAddr| address.is_unspecified())
+/// The first address it listens on that clients can connect to, or the machine's name at the port of the first one that
+/// stands for all addresses. `None` if it has no port that is known before it starts.
+fn own_address(listen: &[Endpoint]) -> Option<Endpoint> {
+    let host = || uname().nodename().to_string_lossy().into_owned();
+    if listen.is_empty() {
+        return Some(Endpoint::Tcp { host: host(), port: DEFAULT_PORT });
+    }
+    let port = |endpoint: &Endpoint| match endpoint {
+        Endpoint::Tcp { port, .. } if *port != 0 => Some(*port),
+        _ => None,
+    };
+    listen
+        .iter()
+        .find(|endpoint| can_be_connected_to(endpoint))
+        .cloned()
+        .or_else(|| Some(Endpoint::Tcp { host: host(), port: listen.iter().find_map(port)? }))
+}
+
+/// Whether a client on another machine can be told to connect to it: not to a Unix socket, to port 0, or to all
+/// addresses at once, which can only be listened on.
+fn can_be_connected_to(endpoint: &Endpoint) -> bool {
+    let Endpoint::Tcp { host, port } = endpoint else { return false };
+    *port != 0 && !host.parse().is_ok_and(|address: IpAddr| address.is_unspecified())
 }

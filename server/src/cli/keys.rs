@@ -49,7 +49,7 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
         return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized });
     }
     if entry.options.expires_at().is_some_and(|end| end <= SystemTime::now()) {
-        return Err(StartError::NoKeyLine("its expiry-time has passed".to_owned()));
+        return Err(StartError::Expired);
     }
     let line = authorized_keys::line(&entry.options, &entry.key, &entry.comment);
     append_line(&keys.authorized, &line, KEYS_MODE)?;

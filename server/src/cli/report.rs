@@ -8,6 +8,7 @@ use common::escape::escape;
 
 use crate::error::StartError;
 use crate::host_key::HostKeyError;
+use crate::invitations::InvitationsError;
 use crate::key_files::KeyRefusal;
 
 /// Exit codes, as in sysexits(3).
@@ -51,7 +52,7 @@ fn what_is_wrong(error: &clap::Error) -> String {
 fn code(error: &StartError) -> u8 {
     match error {
         StartError::InUse { .. } | StartError::Listen { .. } => EX_UNAVAILABLE,
-        StartError::Io(_) => EX_SOFTWARE,
+        StartError::Io(_) | StartError::Unseen(_) => EX_SOFTWARE,
         _ => EX_CONFIG,
     }
 }
@@ -80,11 +81,26 @@ fn advice(error: &StartError) -> Option<String> {
         | StartError::Key(KeyRefusal::File(error))
         | StartError::HostKey(HostKeyError::File(error))
         | StartError::Config(ConfigError::File(error)) => error.advice(),
+        StartError::Invitations(error) => error.advice(),
+        StartError::Expired => Some("name a time that is still to come, or leave it out".to_owned()),
         StartError::HostKey(HostKeyError::Key(path, _)) => {
             Some(format!("move {} away, and the next start makes a new key", path.display()))
         }
         _ => None,
     }
+}
+
+/// Says on stderr which files let nobody in, for commands that do their work all the same.
+pub(super) fn warn_of(problems: &[InvitationsError]) {
+    for problem in problems {
+        eprintln!("{}", escape(&format!("{}: {}", program_name(), passed_over(problem))));
+    }
+}
+
+/// A file that is no invitation, and what to do about it.
+pub(super) fn passed_over(problem: &InvitationsError) -> String {
+    let advice = problem.advice().map(|advice| format!("; {advice}")).unwrap_or_default();
+    format!("{problem}; this file lets nobody in{advice}")
 }
 
 /// The name that people called this program by.
