@@ -79,6 +79,24 @@ pub enum StartError {
         /// The file.
         path: PathBuf,
     },
+    /// One more line would not be read; in `revoked_keys`, it would keep everybody out. The operator's fault.
+    #[error("{} has {limit} lines already, and no more are read", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// Lines that are read.
+        limit: usize,
+    },
+    /// The key could not be written into `revoked_keys`.
+    #[error("{reason}; {}", not_revoked(key, *was_listed))]
+    NotRevoked {
+        /// The key.
+        key: Fingerprint,
+        /// Whether it was in `authorized_keys`, and was taken out.
+        was_listed: bool,
+        /// Why it could not be written.
+        reason: Box<Self>,
+    },
     /// What was given is no line of `authorized_keys`. The operator's fault.
     #[error("{0}")]
     NoKeyLine(String),
@@ -103,4 +121,13 @@ pub enum StartError {
     /// The system refused something else.
     #[error("{}", system_reason(.0))]
     Io(#[from] io::Error),
+}
+
+/// What holds for a key that is not in `revoked_keys`.
+fn not_revoked(key: &Fingerprint, was_listed: bool) -> String {
+    if was_listed {
+        format!("{key} is taken out of authorized_keys, but it is not revoked and could be authorised again")
+    } else {
+        format!("{key} is not revoked")
+    }
 }

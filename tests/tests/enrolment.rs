@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::greeting::{CloseCode, Hello, Method};
 use common::invitation::{Invitation, Token};
-use common::keys::{PrivateKey, PublicKey};
+use common::keys::{PrivateKey, PublicKey, authorized_keys, revoked_keys};
 use common::packet::Packet;
 use tests::{
     DEADLINE, Mark, Ran, RawClient, RawListener, Running, Sandbox, TestServer, client_key, command_lines,
@@ -51,7 +51,7 @@ fn has_open_invitation(server: &TestServer) -> bool {
     administer(server, &["check"]).contains("an invitation is open")
 }
 
-fn authorized_keys(server: &TestServer) -> String {
+fn authorized_lines(server: &TestServer) -> String {
     fs::read_to_string(server.settings_path("authorized_keys")).unwrap_or_default()
 }
 
@@ -73,12 +73,12 @@ fn a_key_that_is_there_is_used() {
     let (server, ann) = (new_server(), Sandbox::new());
     ann.key("id_ed25519", strange_key());
     join(&ann, &[&invite(&server, &[])]).exits(0);
-    assert!(authorized_keys(&server).contains(&strange_key().public().to_string()));
+    assert!(authorized_lines(&server).contains(&strange_key().public().to_string()));
     ann.key("another", client_key());
     let another = ann.settings_path("another");
     let line = invite(&server, &[]);
     join(&ann, &["-i", another.to_str().unwrap(), &line, "--name", "db2"]).exits(0);
-    assert!(authorized_keys(&server).contains(&client_key().public().to_string()));
+    assert!(authorized_lines(&server).contains(&client_key().public().to_string()));
     // The name remembers which key it was: without the first one, it still works.
     fs::remove_file(ann.settings_path("id_ed25519")).unwrap();
     assert_eq!(run(&ann, "db2", &["echo hello"]).succeeds(), "hello\n");
@@ -94,13 +94,13 @@ fn an_invitation_is_spent_once() {
     assert!(!bob.settings_path("known_hosts").exists(), "who is not in has met nobody");
     run(&bob, server.address(), &["true"]).exits(125);
     run(&bob, "db1", &["true"]).exits(125);
-    assert_eq!(authorized_keys(&server).lines().count(), 1);
+    assert_eq!(authorized_lines(&server).lines().count(), 1);
     // One who is in already needs no invitation, and spends none.
     let another = invite(&server, &[]);
     join(&ann, &[&another]).exits(0);
     run(&ann, server.address(), &["exit 3"]).exits(3);
     join(&bob, &[&another]).exits(0);
-    assert_eq!(authorized_keys(&server).lines().count(), 2);
+    assert_eq!(authorized_lines(&server).lines().count(), 2);
     // The trail has what was spent and what was refused, and not what nobody needed.
     let trail = server.log();
     let enrolments = |result: &str| {
@@ -136,7 +136,7 @@ fn an_invitation_can_be_read_from_stdin() {
 fn of_many_who_join_at_once_one_is_let_in() {
     let server = new_server();
     for _ in 0..5 {
-        let before = authorized_keys(&server).lines().count();
+        let before = authorized_lines(&server).lines().count();
         let line = invite(&server, &[]);
         let people: Vec<Sandbox> = (0..8).map(|_| Sandbox::new()).collect();
         for person in &people {
@@ -150,7 +150,7 @@ fn of_many_who_join_at_once_one_is_let_in() {
         for (person, joined) in people.iter().zip(joined) {
             run(person, server.address(), &["exit 3"]).exits(if joined { 3 } else { 125 });
         }
-        assert_eq!(authorized_keys(&server).lines().count(), before + 1);
+        assert_eq!(authorized_lines(&server).lines().count(), before + 1);
     }
 }
 
@@ -162,7 +162,7 @@ fn an_invitation_expires() {
     wait_until("the invitation has expired", DEADLINE, || !has_open_invitation(&server));
     let ran = join(&ann, &[&line]).exits(125);
     assert!(ran.errors().contains("does not accept the invitation"), "{ran:?}");
-    assert_eq!(authorized_keys(&server), "");
+    assert_eq!(authorized_lines(&server), "");
     let invitations = server.path("home/.local/state/telex/invitations");
     assert_eq!(fs::read_dir(invitations).unwrap().count(), 0, "what has expired is cleared away");
 }
@@ -207,7 +207,7 @@ fn the_options_of_an_invitation_bind() {
     assert_eq!(run(&ann, "db1", &["--", "rm", "-r", "a b"]).succeeds(), "only this, not rm -r 'a b'\n");
     let message = run(&ann, "db1", &["-e", "LD_PRELOAD=/tmp/x.so", "id"]).exits(125).errors();
     assert!(message.contains("LD_PRELOAD"), "{message}");
-    assert!(authorized_keys(&server).starts_with("restrict,command="), "{}", authorized_keys(&server));
+    assert!(authorized_lines(&server).starts_with("restrict,command="), "{}", authorized_lines(&server));
 }
 
 #[test]
@@ -361,8 +361,84 @@ fn what_is_no_key_is_not_let_in() {
     for key in ["", "nonsense", "SHA256:short"] {
         Ran::of(server.server().args(["revoke", key])).complains("server", 78);
     }
-    assert_eq!(authorized_keys(&server), "");
+    assert_eq!(authorized_lines(&server), "");
     assert!(!server.settings_path("revoked_keys").exists());
+}
+
+#[test]
+fn a_line_past_the_limit_is_not_written() {
+    let sandbox = Sandbox::with_keys();
+    let (client, stranger) = (client_key().public(), strange_key().public());
+    let count = |expected: &str| {
+        let checked = Ran::of(sandbox.server().arg("check")).succeeds();
+        assert!(checked.contains(expected), "{checked}");
+    };
+    let full = format!("{}{client} the client\n", "# an old line\n".repeat(authorized_keys::LINES - 1));
+    let path = sandbox.settings("authorized_keys", &full);
+    let authorize = || Ran::of(sandbox.server().args(["authorize", &stranger.to_string()]));
+    let message = authorize().complains("server", 78);
+    let expected = format!("{} has 1000 lines already, and no more are read; take out lines", path.display());
+    assert!(message.starts_with(&expected), "{message}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), full);
+    count("keys that may connect: 1");
+    // One line less, and there is room.
+    fs::write(&path, full.split_once('\n').unwrap().1).unwrap();
+    authorize().exits(0);
+    count("keys that may connect: 2");
+
+    // A full file of revoked keys: nobody else is to be kept out.
+    let full = "# an old line\n".repeat(revoked_keys::LINES);
+    let path = sandbox.settings("revoked_keys", &full);
+    let revoke = |key: &PublicKey| {
+        Ran::of(sandbox.server().args(["revoke", &key.fingerprint().to_string()])).complains("server", 78)
+    };
+    let message = revoke(&stranger);
+    let expected = format!(
+        "{} has 10000 lines already, and no more are read; {} is taken out of authorized_keys, but it is not \
+         revoked and could be authorised again; take out lines that are not needed, then do it again",
+        path.display(),
+        stranger.fingerprint()
+    );
+    assert_eq!(message, expected);
+    assert_eq!(fs::read_to_string(&path).unwrap(), full);
+    count("keys that may connect: 1");
+    let left = fs::read_to_string(sandbox.settings_path("authorized_keys")).unwrap();
+    assert!(left.contains(&client.to_string()) && !left.contains(&stranger.to_string()));
+    let message = revoke(&stranger);
+    assert!(message.contains(&format!("{} is not revoked; take", stranger.fingerprint())), "{message}");
+
+    // One that is in it already needs no more room.
+    sandbox.settings("revoked_keys", full.replacen("# an old line", &client.to_string(), 1));
+    let said = Ran::of(sandbox.server().args(["revoke", &client.to_string()])).succeeds();
+    assert!(said.contains("may not connect any more"), "{said}");
+}
+
+#[test]
+fn a_key_can_be_put_out_while_the_revoked_ones_cannot_be_read() {
+    let sandbox = Sandbox::with_keys();
+    let path = sandbox.settings("revoked_keys", "nonsense\n");
+    let key = client_key().public().fingerprint();
+    let ran = Ran::of(sandbox.server().args(["revoke", &key.to_string()]));
+    let expected = format!(
+        "{}:1: no key; nobody is let in; {key} is taken out of authorized_keys, but it is not revoked and could be \
+         authorised again; mend that line or take it out",
+        path.display()
+    );
+    assert_eq!(ran.complains("server", 78), expected);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense\n");
+    assert_eq!(fs::read_to_string(sandbox.settings_path("authorized_keys")).unwrap(), "");
+}
+
+#[test]
+fn of_many_who_let_in_the_same_key_one_writes_it_down() {
+    let server = new_server();
+    let key = client_key().public().to_string();
+    let authorized = thread::scope(|scope| {
+        let authorize = || Ran::of(server.server().args(["authorize", &key])).status.success();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(authorize)).collect();
+        threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
+    });
+    assert_eq!((authorized, authorized_lines(&server).lines().count()), (1, 1));
 }
 
 /// Starts a job, has `put_out` take the key away, and requires that job and connection end in time.
@@ -548,7 +624,7 @@ fn keys_that_are_put_out_at_once_take_nobody_along() {
             scope.spawn(|| administer(&server, &["revoke", &key.fingerprint().to_string()]));
         }
     });
-    let text = authorized_keys(&server);
+    let text = authorized_lines(&server);
     assert!(left.iter().all(|key| text.contains(&key.to_string())), "{text}");
     assert!(!gone.iter().any(|key| text.contains(&key.to_string())), "{text}");
 }

@@ -1,12 +1,15 @@
 //! `server key`, `keys`, `authorize`, `revoke`: who this server is, and who may come in.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use common::keys::authorized_keys::{self, AuthorizedKeys, Entry};
-use common::keys::{Fingerprint, PublicKey, append_line, rewrite};
+use common::keys::revoked_keys::RevokedKeys;
+use common::keys::{Fingerprint, LineError, Problem, PublicKey, append_checked, rewrite};
 
 use super::{Here, print};
 use crate::error::StartError;
+use crate::key_files::{KeyFiles, KeyRefusal};
 
 /// Mode of a file of keys that is made for the first one.
 const KEYS_MODE: u32 = 0o600;
@@ -38,22 +41,43 @@ fn described(entry: &Entry) -> String {
     if options.is_empty() { comment.to_owned() } else { format!("{comment} [{options}]") }
 }
 
-/// Lets the key of `line` in; with its options, if it has some.
+/// Lets the key of `line` in; with its options, if it has some. A line that would not count is not written.
 pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
-    let keys = here.keys();
+    let (keys, now) = (here.keys(), SystemTime::now());
     let entry = one_entry(line)?;
     if keys.revoked()?.contains(&entry.key) {
         return Err(StartError::Revoked { key: entry.key.fingerprint(), path: keys.revoked });
     }
-    if keys.read()?.good(SystemTime::now()).any(|known| known.key == entry.key) {
-        return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized });
-    }
-    if entry.options.expires_at().is_some_and(|end| end <= SystemTime::now()) {
+    if is_over(&entry, now) {
         return Err(StartError::Expired);
     }
+    // A file that may not be trusted is not added to.
+    keys.authorized()?;
     let line = authorized_keys::line(&entry.options, &entry.key, &entry.comment);
-    append_line(&keys.authorized, &line, KEYS_MODE)?;
+    append_checked(&keys.authorized, &line, KEYS_MODE, |old, new| {
+        let known = AuthorizedKeys::parse(old).entries;
+        if known.iter().any(|known| known.key == entry.key && !is_over(known, now)) {
+            return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized.clone() });
+        }
+        last_line_counts(new, &keys.authorized).map(|()| true)
+    })?;
     Ok(print(&format!("{} may connect now", entry.key.fingerprint()))?)
+}
+
+fn is_over(entry: &Entry, now: SystemTime) -> bool {
+    entry.options.expires_at().is_some_and(|end| end <= now)
+}
+
+/// Whether the last line of this text of an `authorized_keys` is one that is read.
+fn last_line_counts(text: &[u8], path: &Path) -> Result<(), StartError> {
+    let last = text.split_inclusive(|byte| *byte == b'\n').count();
+    match AuthorizedKeys::parse(text).problems.pop() {
+        Some(Problem { error: LineError::TooMany { limit }, .. }) => {
+            Err(StartError::Full { path: path.to_owned(), limit })
+        }
+        Some(problem) if problem.line == last => Err(StartError::NoKeyLine(problem.error.to_string())),
+        _ => Ok(()),
+    }
 }
 
 fn one_entry(text: &str) -> Result<Entry, StartError> {
@@ -68,6 +92,7 @@ fn one_entry(text: &str) -> Result<Entry, StartError> {
 }
 
 /// Lets the key with this fingerprint in no more: it is taken out of `authorized_keys`, and written into `revoked_keys`.
+/// The former also if the latter cannot be done.
 pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
     let keys = here.keys();
     let fingerprint = match key.parse::<Fingerprint>() {
@@ -79,22 +104,43 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
     let authorized = keys.authorized()?;
     let listed: Vec<_> =
         authorized.entries.iter().filter(|entry| entry.key.fingerprint() == fingerprint).collect();
-    let comment = listed.first().map(|entry| entry.comment.clone()).unwrap_or_default();
+    let comment = listed.first().map(|entry| entry.comment.as_str()).unwrap_or_default();
     // First the file that refuses, so that there is no moment in which neither speaks of it.
-    if !keys.revoked()?.has(&fingerprint) {
-        append_line(&keys.revoked, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE)?;
-    }
+    let written = write_revocation(&keys, &fingerprint, comment);
     if !listed.is_empty() {
         // Of the text as it is then: others may have changed it meanwhile, and lines have moved.
         rewrite(&keys.authorized, |text| without_key(text, &fingerprint))?;
     }
-    if listed.is_empty() {
+    let count = listed.len();
+    written.map_err(|reason| StartError::NotRevoked {
+        key: fingerprint,
+        was_listed: count > 0,
+        reason: Box::new(reason),
+    })?;
+    if count == 0 {
         return Ok(print(&format!("{fingerprint} was not listed; it will not be let in if it ever is"))?);
     }
-    let count = listed.len();
     Ok(print(&format!(
         "{fingerprint} may not connect any more; lines taken out of authorized_keys: {count}"
     ))?)
+}
+
+/// Adds a line to `revoked_keys`, unless the key is in it already, or the file could not be read with that line: then it
+/// would keep everybody out.
+fn write_revocation(keys: &KeyFiles, fingerprint: &Fingerprint, comment: &str) -> Result<(), StartError> {
+    if keys.revoked()?.has(fingerprint) {
+        return Ok(());
+    }
+    let path = &keys.revoked;
+    let refusal = |problem: Problem| match problem.error {
+        LineError::TooMany { limit } => StartError::Full { path: path.clone(), limit },
+        _ => StartError::Key(KeyRefusal::UnreadableRevocations { path: path.clone(), problem }),
+    };
+    append_checked(path, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE, |old, new| {
+        let is_in_it = RevokedKeys::parse(old).map_err(refusal)?.has(fingerprint);
+        RevokedKeys::parse(new).map_err(refusal)?;
+        Ok(!is_in_it)
+    })
 }
 
 /// `text` without the lines of this key.

@@ -81,6 +81,11 @@ fn advice(error: &StartError) -> Option<String> {
         | StartError::Key(KeyRefusal::File(error))
         | StartError::HostKey(HostKeyError::File(error))
         | StartError::Config(ConfigError::File(error)) => error.advice(),
+        StartError::Key(KeyRefusal::UnreadableRevocations { .. }) => {
+            Some("mend that line or take it out".to_owned())
+        }
+        StartError::Full { .. } => Some("take out lines that are not needed, then do it again".to_owned()),
+        StartError::NotRevoked { reason, .. } => advice(reason),
         StartError::Invitations(error) => error.advice(),
         StartError::Expired => Some("name a time that is still to come, or leave it out".to_owned()),
         StartError::HostKey(HostKeyError::Key(path, _)) => {
