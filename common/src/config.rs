@@ -3,6 +3,7 @@
 //! - [`Places`]: where a user's files are
 //! - [`value`]: the kinds of values that both programs' files have
 
+mod key;
 mod places;
 pub mod value;
 
@@ -16,6 +17,7 @@ pub use places::Places;
 use crate::escape::escape;
 use crate::keys::{FileError, Trust, read_trusted};
 use crate::suggestion::nearest;
+use key::Key;
 
 /// Most bytes of a configuration file: what nobody has written by hand is a mistake.
 pub const MAX_BYTES: usize = 1024 * 1024;
@@ -47,14 +49,39 @@ fn text(bytes: Vec<u8>, path: &Path) -> Result<String, ConfigError> {
 /// # Errors
 /// [`ConfigError::Line`] for the first thing that is not TOML, not a key of `T` or not its value; [`ConfigError::TooLarge`].
 pub fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
+    parse_by_example(text, path, "")
+}
+
+/// As [`parse`]; what is wrong with a value is said with its key, and with the value that `example` has for that key.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_by_example<T: DeserializeOwned>(
+    text: &str,
+    path: &Path,
+    example: &str,
+) -> Result<T, ConfigError> {
     check_size(text.len(), path)?;
     toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
+        let message = match known_key(text, at, example) {
+            Some((key, line)) => {
+                format!("{}: {}; for example: {line}", sentence(&key.dotted()), sentence(error.message()))
+            }
+            None => sentence(error.message()),
+        };
         // What is missing at the end belongs to the last line that has something on it.
         let at = at.min(text.trim_end().len());
         let line = line_at(text.as_bytes().get(..at).unwrap_or_default());
-        ConfigError::Line { path: path.to_owned(), line, message: sentence(error.message()) }
+        ConfigError::Line { path: path.to_owned(), line, message }
     })
+}
+
+/// The key whose value is at `at`, with its line in `example`.
+fn known_key(text: &str, at: usize, example: &str) -> Option<(Key, String)> {
+    let key = Key::at(text, at)?;
+    let line = key.line_in(example)?;
+    Some((key, line))
 }
 
 fn check_size(bytes: usize, path: &Path) -> Result<(), ConfigError> {
@@ -71,7 +98,7 @@ fn line_at(before: &[u8]) -> usize {
 
 /// The parser's message in the words of someone who writes the file, on one line.
 fn sentence(message: &str) -> String {
-    let own = unknown_key(message).or_else(|| unknown_value(message));
+    let own = unknown_key(message).or_else(|| unknown_value(message)).or_else(|| wrong_type(message));
     let message = own.unwrap_or_else(|| message.replacen("missing field", "missing key", 1));
     let end = message.char_indices().nth(MESSAGE_CHARS).map_or(message.len(), |(at, _)| at);
     escape(message.get(..end).unwrap_or_default()).into_owned()
@@ -90,6 +117,29 @@ fn unknown_key(message: &str) -> Option<String> {
 fn unknown_value(message: &str) -> Option<String> {
     let (value, known) = message.strip_prefix("unknown variant `")?.rsplit_once("`, expected ")?;
     Some(format!("unknown value `{value}`; write one of: {}", list(known)))
+}
+
+/// From serde's "invalid type: integer `5`, expected a string", and from what the parser says of a word that is none.
+fn wrong_type(message: &str) -> Option<String> {
+    if message == "wanted string or table" {
+        return Some("not a string in quotes".to_owned());
+    }
+    let (found, wanted) = message.strip_prefix("invalid type: ")?.rsplit_once(", expected ")?;
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "a table",
+        // The kind, and the value between backticks, or a string between quotes.
+        value => value.split_once(['`', '"']).map_or(value, |(kind, _)| value.trim_start_matches(kind)),
+    };
+    let wanted = match wanted {
+        "a string" => "a string in quotes",
+        "a sequence" => "a list in brackets",
+        "a boolean" => "true or false",
+        "i64" | "i128" | "u32" => "a whole number",
+        name if name.starts_with("struct ") => "a table of keys",
+        other => other,
+    };
+    Some(format!("{} is not {wanted}", found.trim_matches('`')))
 }
 
 /// What stands between backticks.
@@ -179,14 +229,46 @@ mod tests {
             ("[inner]\naddress = ''\nusr = ''", "f.toml:3: unknown key `usr`; did you mean `user`?"),
             ("level = 'hihg'", "f.toml:1: unknown value `hihg`; write one of: high, low"),
             ("\n[inner]\nuser = ''\n", "f.toml:2: missing key `address`"),
-            ("count = 'x'", "f.toml:1: invalid type: string \"x\", expected u32"),
+            ("count = 'x'", "f.toml:1: \"x\" is not a whole number"),
+            ("inner = 1.5", "f.toml:1: 1.5 is not a table of keys"),
+            ("listen = {}", "f.toml:1: a table is not a list in brackets"),
+            ("level = 7", "f.toml:1: not a string in quotes"),
             ("count = 1\ncount = 2", "f.toml:2: duplicate key"),
-            ("listen = [\n  'a',\n  7,\n]", "f.toml:3: invalid type: integer `7`, expected a string"),
+            ("listen = [\n  'a',\n  7,\n]", "f.toml:3: 7 is not a string in quotes"),
         ];
         for (text, expected) in rows {
             assert_eq!(complaint(text), expected);
         }
         assert!(complaint("count = 1\nlisten = [").starts_with("f.toml:2: "));
+    }
+
+    #[test]
+    fn a_wrong_value_is_said_with_its_key_and_a_right_one() {
+        let example = "listen = ['db1:9000']\ncount = 5\nlevel = 'high'\n[inner]\naddress = 'db1'\n";
+        let complaint = |text: &str| {
+            parse_by_example::<Sample>(text, Path::new("f.toml"), example).unwrap_err().to_string()
+        };
+        let rows = [
+            ("count = true", "f.toml:1: count: true is not a whole number; for example: count = 5"),
+            (
+                "\nlevel = 'hihg'",
+                "f.toml:2: level: unknown value `hihg`; write one of: high, low; for example: level = 'high'",
+            ),
+            (
+                "[inner]\naddress = 7",
+                "f.toml:2: inner.address: 7 is not a string in quotes; for example: address = 'db1'",
+            ),
+            (
+                "listen = [\n7]",
+                "f.toml:2: listen: 7 is not a string in quotes; for example: listen = ['db1:9000']",
+            ),
+            ("inner = 7", "f.toml:1: inner: 7 is not a table of keys; for example: [inner]"),
+            ("[inner]\naddress = ''\nuser = 7", "f.toml:3: 7 is not a string in quotes"),
+            ("cuont = 5", "f.toml:1: unknown key `cuont`; did you mean `count`?"),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(complaint(text), expected);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Lengths of time as people write them: `30s`, `500ms`, `2m`, `1h`, `1.5s`; a bare number is seconds.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -49,6 +50,15 @@ pub fn parse_limit(text: &str) -> Result<Duration, DurationError> {
     Some(parse(text)?).filter(|limit| !limit.is_zero()).ok_or(DurationError::Zero)
 }
 
+/// The length of time as [`parse`] reads it, in the largest unit that needs no fraction; whole milliseconds are shown.
+pub fn shown(time: Duration) -> impl Display {
+    let ms = time.as_millis();
+    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+    let (name, unit) =
+        units.into_iter().find(|(_, unit)| ms > 0 && ms.is_multiple_of(*unit)).unwrap_or(("s", 1000));
+    format!("{}{name}", ms / unit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +76,13 @@ mod tests {
         assert_eq!(ms(".5h"), 1_800_000);
         assert_eq!(ms("0.1ms"), 1);
         assert_eq!(ms("0"), 0);
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        for text in ["0s", "1ms", "1500ms", "90s", "2m", "1h", "24h"] {
+            assert_eq!(shown(parse(text).unwrap()).to_string(), text);
+        }
     }
 
     #[test]

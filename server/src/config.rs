@@ -27,12 +27,17 @@ pub(crate) use limits::{Limits, Penalties};
 pub(crate) use network::Network;
 pub(crate) use records::{AuditDestination, AuditSettings, Log, OnFailure};
 
+/// A right value for every key, for those who wrote a wrong one.
+const EXAMPLE: &str = include_str!("config/example.toml");
+
 /// The file of a machine whose user has none.
 const SYSTEM_FILE: &str = "/etc/telex/server.toml";
 
 /// Settings of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
+    /// The file that they stand in; `None` if there is none, so that the defaults hold.
+    pub(crate) file: Option<PathBuf>,
     /// Where to listen. Empty: port 9000 of both loopback addresses, and the user's own Unix socket.
     pub listen: Vec<Endpoint>,
     /// What clients call this server, for invitations.
@@ -108,7 +113,12 @@ impl Config {
     /// # Errors
     /// [`ConfigError`]; also for a named file that does not exist.
     pub(crate) fn load(named: Option<&Path>, places: &Places) -> Result<Self, ConfigError> {
-        Self::load_first(named, &[&places.config.join("server.toml"), Path::new(SYSTEM_FILE)], places)
+        Self::load_first(named, &Self::usual_files(places).each_ref().map(PathBuf::as_path), places)
+    }
+
+    /// The files of which the first that exists counts, if none is named.
+    pub(crate) fn usual_files(places: &Places) -> [PathBuf; 2] {
+        [places.config.join("server.toml"), PathBuf::from(SYSTEM_FILE)]
     }
 
     fn load_first(named: Option<&Path>, usual: &[&Path], places: &Places) -> Result<Self, ConfigError> {
@@ -130,7 +140,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the line.
     pub(crate) fn parse(text: &str, path: &Path, places: &Places) -> Result<Self, ConfigError> {
-        config::parse::<RawConfig>(text, path).map(|raw| raw.typed(places))
+        let raw: RawConfig = config::parse_by_example(text, path, EXAMPLE)?;
+        Ok(Self { file: Some(path.to_owned()), ..raw.typed(places) })
     }
 }
 
@@ -158,6 +169,7 @@ impl RawConfig {
         };
         let state = self.state_directory.map(|Text(path)| path.resolve(&places.home));
         Config {
+            file: None,
             listen: self.listen,
             address: self.address.map(|Text(address)| address),
             paths: Paths {

@@ -34,7 +34,7 @@ fn what_is_wrong_in_the_servers_file_is_said_by_the_server_and_by_check() {
         ("[limits]\nconnections = 0\n", ":2: "),
         ("[penalties]\nauth_failure = \"1 day\"\n", ":2: "),
         ("[audit]\nto = \"relative\"\n", ":2: "),
-        ("[audit]\non_failure = \"ignore\"\n", ":2: unknown value `ignore`; write one of: refuse, continue"),
+        ("[audit]\non_failure = \"ignore\"\n", ":2: audit.on_failure: unknown value `ignore`; write one of"),
         ("listen = [\"127.0.0.1:0\",\n \"127.0.0.1:x\"]\n", ":2: "),
         ("listen = [", ":1: "),
         ("[audit]\n[audit]\n", ":2: "),
@@ -60,10 +60,25 @@ fn a_file_that_is_named_must_be_there_and_is_the_only_one() {
     let socket = sandbox.path("run/s/s.sock");
     let other = sandbox.settings("other.toml", format!("listen = [\"unix:{}\"]\n", socket.display()));
     let checked = Ran::of(sandbox.server().arg("check").arg("--config").arg(&other)).succeeds();
-    assert_eq!(checked, "settings are good; keys that may connect: 1\n");
+    let keys = sandbox.settings_path("authorized_keys");
+    assert_eq!(
+        checked,
+        format!(
+            "settings: {}\nkeys: {}\nsettings are good; keys that may connect: 1\n",
+            other.display(),
+            keys.display()
+        )
+    );
     Ran::of(sandbox.server().arg("check")).exits(78);
     let missing = Ran::of(sandbox.server().args(["check", "--config", "/nonexistent.toml"])).exits(78);
     assert_eq!(complaint(&missing, "server"), "there is no file /nonexistent.toml");
+    fs::remove_file(sandbox.settings_path("server.toml")).unwrap();
+    let checked = Ran::of(sandbox.server().arg("check")).succeeds();
+    let defaults = format!(
+        "settings: the defaults; there is no file {} and no /etc/telex/server.toml\n",
+        sandbox.settings_path("server.toml").display()
+    );
+    assert!(checked.starts_with(&defaults), "{checked}");
 }
 
 #[test]

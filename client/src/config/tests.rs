@@ -60,7 +60,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
         ("[hosts.a]\naddress = 'x'\nidentity = 'key'", "not a path that begins with / or ~/: \"key\""),
         ("[hosts.a]\naddress = 'x'\nuser = ''", "not a user name: \"\""),
         ("[hosts.a]\naddress = 'x'\nuser = 'a b'", "not a user name: \"a b\""),
-        ("[hosts.a]\naddress = 'x'\nagent = 1", "invalid type: integer `1`, expected a boolean"),
+        ("[hosts.a]\naddress = 'x'\nagent = 1", "1 is not true or false"),
     ];
     for (text, message) in rows {
         let line = 2 + text.matches('\n').count();

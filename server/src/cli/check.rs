@@ -3,17 +3,20 @@
 use std::net::ToSocketAddrs;
 use std::time::SystemTime;
 
+use common::config::Places;
 use common::endpoint::Endpoint;
 
 use super::report::passed_over;
 use super::{Here, print};
 use crate::audit::Audit;
+use crate::config::Config;
 use crate::error::StartError;
 use crate::host_key;
 use crate::listener::{default_socket, unix_socket};
 
 /// Says what is wrong, or what would be so.
 pub(super) fn check(here: &Here) -> Result<(), StartError> {
+    print(&settings(here)?)?;
     host_key::check(&here.config.paths.host_key, &here.trust)?;
     for endpoint in &here.config.listen {
         check_address(here, endpoint)?;
@@ -34,9 +37,19 @@ pub(super) fn check(here: &Here) -> Result<(), StartError> {
         print(&passed_over(problem))?;
     }
     let invited = if invitations.open > 0 { ", and an invitation is open" } else { "" };
+    print(&format!("keys: {}", keys.authorized.display()))?;
     let count = keys.read()?.good(SystemTime::now()).count();
     print(&format!("settings are good; keys that may connect: {count}{invited}"))?;
     Ok(())
+}
+
+/// Which file was read.
+fn settings(here: &Here) -> Result<String, StartError> {
+    if let Some(file) = &here.config.file {
+        return Ok(format!("settings: {}", file.display()));
+    }
+    let [user, system] = Config::usual_files(&Places::of_user()?);
+    Ok(format!("settings: the defaults; there is no file {} and no {}", user.display(), system.display()))
 }
 
 /// As the server does before it binds the address. Whether it can be had is not known: a server may have it.

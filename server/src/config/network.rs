@@ -1,7 +1,7 @@
 //! Ranges of IP addresses in CIDR notation (RFC 4632, RFC 4291).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -35,6 +35,15 @@ fn mask(prefix: u32) -> u128 {
     u128::MAX.checked_shl(128 - prefix).unwrap_or(0)
 }
 
+/// The address whose bits behind the first `prefix` are not set.
+fn first(address: IpAddr, prefix: u32) -> IpAddr {
+    let kept = bits(address).0 & mask(prefix);
+    match address {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits((kept >> 96) as u32)),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(kept)),
+    }
+}
+
 impl FromStr for Network {
     type Err = NetworkError;
 
@@ -55,7 +64,8 @@ impl FromStr for Network {
             Some(_) => return Err(malformed()),
         };
         if own & !mask(prefix) != 0 {
-            return Err(NetworkError::BitsBeyondPrefix { text: text.to_owned(), prefix });
+            let network = Self { address: first(address, prefix), prefix };
+            return Err(NetworkError::BitsBeyondPrefix { address, network });
         }
         if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
             return Err(NetworkError::Mapped { text: text.to_owned() });
@@ -80,12 +90,13 @@ pub(crate) enum NetworkError {
         text: String,
     },
     /// It could mean one host or the whole network.
-    #[error("{text} has bits set behind the first {prefix}")]
+    #[error("{address}/{} has bits set behind the first {} (write {network}, or {address} for one address)",
+        network.prefix, network.prefix)]
     BitsBeyondPrefix {
-        /// What was written.
-        text: String,
-        /// How many bits count.
-        prefix: u32,
+        /// The address that was written.
+        address: IpAddr,
+        /// The network that it is in.
+        network: Network,
     },
     /// It would match nothing: those addresses count as version 4.
     #[error("{text} is a version 4 address in the form of version 6; write it as version 4")]
@@ -130,8 +141,10 @@ mod tests {
             let refused = text.parse::<Network>();
             assert!(matches!(refused, Err(NetworkError::Malformed { .. })), "{text:?} {refused:?}");
         }
-        let refused = "192.0.2.1/24".parse::<Network>();
-        assert!(matches!(refused, Err(NetworkError::BitsBeyondPrefix { prefix: 24, .. })));
+        for (text, network) in [("192.0.2.1/24", "192.0.2.0/24"), ("2001:db8::1/32", "2001:db8::/32")] {
+            let message = text.parse::<Network>().unwrap_err().to_string();
+            assert!(message.contains(&format!("(write {network}, or ")), "{message}");
+        }
         assert!(matches!("::ffff:192.0.2.0/120".parse::<Network>(), Err(NetworkError::Mapped { .. })));
         assert_eq!("2001:db8::/32".parse::<Network>().unwrap().to_string(), "2001:db8::/32");
     }

@@ -16,7 +16,7 @@ fn parse(text: &str) -> Result<Config, String> {
 #[test]
 fn an_empty_file_means_the_defaults() {
     let config = parse("# nothing\n").unwrap();
-    assert_eq!(config, Config::defaults(&places()));
+    assert_eq!(config, Config { file: Some("server.toml".into()), ..Config::defaults(&places()) });
     assert!(config.listen.is_empty());
     assert_eq!(config.paths.host_key, Path::new("/c/telex/host_key"));
     assert_eq!(config.paths.authorized_keys, Path::new("/c/telex/authorized_keys"));
@@ -65,6 +65,7 @@ fn every_key_has_its_effect() {
         sync = true
     "#;
     let expected = Config {
+        file: Some("server.toml".into()),
         listen: vec!["127.0.0.1:9000".parse().unwrap(), "unix:/run/telex.sock".parse().unwrap()],
         address: Some("db1.example:9000".parse().unwrap()),
         paths: Paths {
@@ -105,26 +106,82 @@ fn what_is_wrong_is_said_with_file_and_line() {
         ("lisen = []", "unknown key `lisen`; did you mean `listen`?"),
         ("[limit]", "unknown key `limit`; did you mean `limits`?"),
         ("limits.conections = 1", "unknown key `conections`; did you mean `connections`?"),
-        ("listen = 'unix:s'", "invalid type: string \"unix:s\", expected a sequence"),
-        ("listen = ['unix:s']", "the path of a Unix socket must be absolute: \"unix:s\""),
-        ("host_key = 'key'", "not a path that begins with / or ~/: \"key\""),
-        ("[limits]\nconnections = 0", "0 is not a number from 1 to 65536"),
-        ("[limits]\nconnections = 65537", "65537 is not a number from 1 to 65536"),
-        ("[limits]\nlogin_timeout = '0s'", "\"0s\" is not between 100ms and 3600s"),
-        ("[limits]\nlogin_timeout = 5", "invalid type: integer `5`, expected a string"),
-        ("[limits]\nexempt = ['192.0.2.1/24']", "192.0.2.1/24 has bits set behind the first 24"),
-        ("[penalties]\ntimeout = '11m'", "\"11m\" is more than 600s"),
-        ("[log]\nformat = 'jsn'", "unknown value `jsn`; write one of: text, json"),
+        (
+            "listen = 'db1'",
+            "listen: \"db1\" is not a list in brackets; \
+             for example: listen = [\"127.0.0.1:9000\", \"unix:/run/user/1000/telex.sock\"]",
+        ),
+        ("address = 5", "address: 5 is not a string in quotes; for example: address = \"db1.example:9000\""),
+        (
+            "host_key = 'key'",
+            "host_key: not a path that begins with / or ~/: \"key\"; \
+             for example: host_key = \"/etc/telex/host_key\"",
+        ),
+        ("limits = 5", "limits: 5 is not a table of keys; for example: [limits]"),
+        (
+            "[limits]\nconnections = 0",
+            "limits.connections: 0 is not a number from 1 to 65536; for example: connections = 16384",
+        ),
+        (
+            "[limits]\nconnections = '1'",
+            "limits.connections: \"1\" is not a whole number; for example: connections = 16384",
+        ),
+        (
+            "[limits]\nlogin_timeout = '0s'",
+            "limits.login_timeout: \"0s\" is not a time from 100ms to 1h (write 500ms, 30s, 2m, 1h); \
+             for example: login_timeout = \"30s\"",
+        ),
+        (
+            "[limits]\nlogin_timeout = 5",
+            "limits.login_timeout: 5 is not a string in quotes; for example: login_timeout = \"30s\"",
+        ),
+        (
+            "[limits]\nexempt = ['192.0.2.1/24']",
+            "limits.exempt: 192.0.2.1/24 has bits set behind the first 24 (write 192.0.2.0/24, or 192.0.2.1 for \
+             one address); for example: exempt = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
+        ),
+        (
+            "[penalties]\ntimeout = '11m'",
+            "penalties.timeout: \"11m\" is not a time from 0s to 10m (write 500ms, 30s, 2m, 1h); \
+             for example: timeout = \"10s\"",
+        ),
+        (
+            "[penalties]\nenabled = 1",
+            "penalties.enabled: 1 is not true or false; for example: enabled = true",
+        ),
+        (
+            "[log]\nformat = 'jsn'",
+            "log.format: unknown value `jsn`; write one of: text, json; for example: format = \"text\"",
+        ),
+        ("[log]\nlevel = 7", "log.level: not a string in quotes; for example: level = \"info\""),
         (
             "[audit]\nto = 'file'",
-            "neither \"stderr\" nor \"off\" nor a path that begins with / or ~/: \"file\"",
+            "audit.to: neither \"stderr\" nor \"off\" nor a path that begins with / or ~/: \"file\"; \
+             for example: to = \"/var/log/telex/audit.log\"",
         ),
-        ("[audit]\non_failure = 'stop'", "unknown value `stop`; write one of: refuse, continue"),
     ];
     for (text, message) in rows {
         let line = 2 + text.matches('\n').count();
         assert_eq!(parse(&format!("\n{text}\n\n")), Err(format!("server.toml:{line}: {message}")));
     }
+}
+
+#[test]
+fn the_example_has_every_key_and_values_that_are_right() {
+    parse(EXAMPLE).unwrap();
+    let mut keys = 0;
+    for section in ["", "limits.", "penalties.", "log.", "audit."] {
+        let message = parse(&format!("{section}no-such-key-anywhere = 1")).unwrap_err();
+        let (_, known) = message.split_once("known here: ").unwrap();
+        for key in known.split(", ") {
+            keys += 1;
+            // No key has a date for its value.
+            let message = parse(&format!("{section}{key} = 2026-01-01")).unwrap_err();
+            assert!(message.starts_with(&format!("server.toml:1: {section}{key}: ")), "{message}");
+            assert!(message.contains("; for example: "), "{message}");
+        }
+    }
+    assert_eq!(keys, EXAMPLE.lines().filter(|line| line.starts_with('[') || line.contains(" = ")).count());
 }
 
 #[test]
