@@ -13,7 +13,7 @@
 //! - [`connection`]: a reader and a writer over any byte stream
 //! - [`tls`]: encryption, and proof of both sides' keys
 //! - [`transport`]: TCP and Unix sockets
-//! - [`endpoint`]: where a server is
+//! - [`endpoint`], [`network`]: where a server is, and where somebody may come from
 //! - [`invitation`]: the line that brings a new client to a server
 //! - [`keys`]: who is who, and the files that say so
 //! - [`config`], [`duration`], [`suggestion`]: what people write into files, and what they may have meant
@@ -35,6 +35,7 @@ pub mod json;
 pub mod keys;
 pub mod limits;
 pub mod message;
+pub mod network;
 pub mod packet;
 pub mod reason;
 pub mod stream;

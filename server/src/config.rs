@@ -2,14 +2,12 @@
 //!
 //! - [`Limits`], [`Penalties`]: how much strangers may ask for, and what it costs them to ask badly
 //! - [`Log`], [`AuditSettings`]: what is written down
-//! - [`Network`]: a range of addresses
 //! - `defaults`: what holds where the file is silent, with the reasons
 //!
 //! `docs/config.md` is the same for operators.
 
 mod defaults;
 mod limits;
-mod network;
 mod records;
 
 use std::path::{Path, PathBuf};
@@ -23,8 +21,6 @@ use serde::Deserialize;
 use crate::admission::{self, PenaltyLimits};
 
 pub(crate) use limits::{Limits, Penalties};
-#[expect(unused_imports, reason = "for the rules that keep the limits")]
-pub(crate) use network::Network;
 pub(crate) use records::{AuditDestination, AuditSettings, Log, OnFailure};
 
 /// A right value for every key, for those who wrote a wrong one.

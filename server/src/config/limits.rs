@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::config::value::{count, duration, list};
+use common::network::Network;
 use serde::Deserialize;
 
 use super::defaults::{self, CONNECTIONS_MAX, EXEMPT_MAX, PENALTY_MAX_MS, TIMEOUT_MAX_MS, TIMEOUT_MIN_MS};
-use super::network::Network;
 
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -137,7 +137,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
         ),
         (
             "[limits]\nexempt = ['192.0.2.1/24']",
-            "limits.exempt: 192.0.2.1/24 has bits set behind the first 24 (write 192.0.2.0/24, or 192.0.2.1 for \
+            "limits.exempt: 192.0.2.1/24 has bits set behind its prefix (write 192.0.2.0/24, or 192.0.2.1 for \
              one address); for example: exempt = [\"192.0.2.0/24\", \"2001:db8::/32\"]",
         ),
         (

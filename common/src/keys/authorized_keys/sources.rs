@@ -6,6 +6,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::network::Network;
+
 use super::super::pattern::{admits, items, matches};
 
 /// Patterns in one `from="…"`.
@@ -21,8 +23,8 @@ pub(super) struct Sources(Vec<(bool, Source)>);
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
-    /// An address, or a network in the notation of RFC 4632 and RFC 4291: how many bits of the address count.
-    Network { address: IpAddr, bits: u32 },
+    /// A network, or a single address.
+    Network(Network),
     /// Text with `*` and `?`, in small letters, for an address as it is usually written (RFC 5952).
     Wildcard(String),
 }
@@ -33,33 +35,10 @@ impl Sources {
         let address = address.to_canonical();
         let text = address.to_string();
         admits(self.0.iter().map(|(excludes, source)| (*excludes, source)), |source| match source {
-            Source::Network { address: network, bits } => is_inside(address, *network, *bits),
+            Source::Network(network) => network.contains(address),
             Source::Wildcard(pattern) => matches(pattern, &text),
         })
     }
-}
-
-fn is_inside(address: IpAddr, network: IpAddr, bits: u32) -> bool {
-    is_same_family(address, network) && network_part(address, bits) == network_part(network, bits)
-}
-
-fn is_same_family(a: IpAddr, b: IpAddr) -> bool {
-    a.is_ipv4() == b.is_ipv4()
-}
-
-/// The first `bits` bits as a number.
-fn network_part(address: IpAddr, bits: u32) -> u128 {
-    let number = match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    };
-    // All 128 bits of a version 6 address are too many for a shift.
-    number.checked_shr(width(address).saturating_sub(bits)).unwrap_or(0)
-}
-
-/// Bits of an address of this family.
-fn width(address: IpAddr) -> u32 {
-    if address.is_ipv4() { 32 } else { 128 }
 }
 
 impl FromStr for Sources {
@@ -90,26 +69,8 @@ impl FromStr for Source {
         if text.contains(['*', '?']) {
             return wildcard(&text.to_ascii_lowercase()).map(Self::Wildcard).ok_or(());
         }
-        match text.split_once('/') {
-            None => {
-                let address = text.parse::<IpAddr>().map_err(|_| ())?.to_canonical();
-                Ok(Self::Network { address, bits: width(address) })
-            }
-            Some((address, bits)) => network(address, bits).ok_or(()),
-        }
+        text.parse().map(Self::Network).map_err(|_| ())
     }
-}
-
-/// A network whose address has no bit beyond those that count.
-fn network(address: &str, bits: &str) -> Option<Source> {
-    let written: IpAddr = address.parse().ok()?;
-    let bits: u32 = bits.bytes().all(|byte| byte.is_ascii_digit()).then(|| bits.parse().ok())??;
-    let address = written.to_canonical();
-    let bits = bits.checked_sub(width(written) - width(address)).filter(|bits| *bits <= width(address))?;
-    let host_bits = width(address) - bits;
-    let is_network =
-        network_part(address, bits).checked_shl(host_bits).unwrap_or(0) == network_part(address, u32::MAX);
-    is_network.then_some(Source::Network { address, bits })
 }
 
 /// Digits and dots, or hexadecimal digits and a colon: a canonical address never has both dots and colons, and a host
@@ -136,8 +97,7 @@ impl fmt::Display for Sources {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Network { address, bits } if *bits == width(*address) => write!(f, "{address}"),
-            Self::Network { address, bits } => write!(f, "{address}/{bits}"),
+            Self::Network(network) => network.fmt(f),
             Self::Wildcard(pattern) => f.write_str(pattern),
         }
     }

@@ -6,16 +6,17 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// All addresses that begin with the same bits: `192.0.2.0/24`, `2001:db8::/32`, or a single address.
+/// All addresses that begin with the same bits: `192.0.2.0/24`, `2001:db8::/32`, or a single address. One of version 4 in the
+/// form of version 6 (`::ffff:192.0.2.0/120`) is what it stands for: sockets that listen on `::` report addresses so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Network {
+pub struct Network {
     address: IpAddr,
     prefix: u32,
 }
 
 impl Network {
-    /// Whether `address` is one of them. A version 4 address in version 6 clothes counts as what it is.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    /// Whether `address` is one of them. Also that may be a version 4 address in the form of version 6.
+    pub fn contains(&self, address: IpAddr) -> bool {
         let (own, width) = bits(self.address);
         let (other, other_width) = bits(address.to_canonical());
         width == other_width && (own ^ other) & mask(self.prefix) == 0
@@ -53,22 +54,24 @@ impl FromStr for Network {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| malformed())?;
+        let written: IpAddr = address.parse().map_err(|_| malformed())?;
+        let address = written.to_canonical();
         let (own, width) = bits(address);
         let prefix = match prefix {
             None => width,
             // Digits only: Rust would take a sign, too.
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().ok().filter(|prefix| *prefix <= width).ok_or_else(malformed)?
+                let prefix: u32 = digits.parse().map_err(|_| malformed())?;
+                prefix
+                    .checked_sub(bits(written).1 - width)
+                    .filter(|prefix| *prefix <= width)
+                    .ok_or_else(malformed)?
             }
             Some(_) => return Err(malformed()),
         };
         if own & !mask(prefix) != 0 {
             let network = Self { address: first(address, prefix), prefix };
-            return Err(NetworkError::BitsBeyondPrefix { address, network });
-        }
-        if matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some()) {
-            return Err(NetworkError::Mapped { text: text.to_owned() });
+            return Err(NetworkError::BitsBeyondPrefix { text: text.to_owned(), address, network });
         }
         Ok(Self { address, prefix })
     }
@@ -76,33 +79,31 @@ impl FromStr for Network {
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        match bits(self.address) {
+            (_, width) if width == self.prefix => self.address.fmt(f),
+            _ => write!(f, "{}/{}", self.address, self.prefix),
+        }
     }
 }
 
-/// A text that names no network. The operator's fault.
+/// A text that names no network. The fault of whoever wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub(crate) enum NetworkError {
-    /// Not an address, or not a length.
+pub enum NetworkError {
+    /// Not an address, or not the length of a prefix.
     #[error("not a network: {text:?} (write 192.0.2.0/24, 2001:db8::/32 or an address)")]
     Malformed {
         /// What was written.
         text: String,
     },
     /// It could mean one host or the whole network.
-    #[error("{address}/{} has bits set behind the first {} (write {network}, or {address} for one address)",
-        network.prefix, network.prefix)]
+    #[error("{text} has bits set behind its prefix (write {network}, or {address} for one address)")]
     BitsBeyondPrefix {
-        /// The address that was written.
+        /// What was written.
+        text: String,
+        /// The address in it.
         address: IpAddr,
         /// The network that it is in.
         network: Network,
-    },
-    /// It would match nothing: those addresses count as version 4.
-    #[error("{text} is a version 4 address in the form of version 6; write it as version 4")]
-    Mapped {
-        /// What was written.
-        text: String,
     },
 }
 
@@ -116,6 +117,10 @@ mod tests {
             ("192.0.2.0/24", "192.0.2.255", true),
             ("192.0.2.0/24", "192.0.3.0", false),
             ("192.0.2.0/24", "::ffff:192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "::ffff:192.0.2.9", true),
+            ("::ffff:192.0.2.0/120", "192.0.3.0", false),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
             ("192.0.2.7", "192.0.2.7", true),
             ("192.0.2.7", "192.0.2.6", false),
             ("0.0.0.0/0", "203.0.113.1", true),
@@ -135,17 +140,31 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in
-            ["", "/", "192.0.2.0/", "192.0.2.0/33", "::/129", "::/+1", "192.0.2/24", "a", "::/999999999999"]
-        {
+        for text in [
+            "",
+            "/",
+            "192.0.2.0/",
+            "192.0.2.0/33",
+            "::/129",
+            "::/+1",
+            "192.0.2/24",
+            "a",
+            "::/999999999999",
+            "::ffff:0:0/95",
+        ] {
             let refused = text.parse::<Network>();
             assert!(matches!(refused, Err(NetworkError::Malformed { .. })), "{text:?} {refused:?}");
         }
-        for (text, network) in [("192.0.2.1/24", "192.0.2.0/24"), ("2001:db8::1/32", "2001:db8::/32")] {
+        for (text, network) in [
+            ("192.0.2.1/24", "192.0.2.0/24"),
+            ("2001:db8::1/32", "2001:db8::/32"),
+            ("::ffff:192.0.2.1/120", "192.0.2.0/24"),
+        ] {
             let message = text.parse::<Network>().unwrap_err().to_string();
             assert!(message.contains(&format!("(write {network}, or ")), "{message}");
         }
-        assert!(matches!("::ffff:192.0.2.0/120".parse::<Network>(), Err(NetworkError::Mapped { .. })));
-        assert_eq!("2001:db8::/32".parse::<Network>().unwrap().to_string(), "2001:db8::/32");
+        for text in ["2001:db8::/32", "192.0.2.7", "0.0.0.0/0"] {
+            assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
+        }
     }
 }
