@@ -15,12 +15,12 @@ use thiserror::Error;
 pub use places::Places;
 
 use crate::escape::escape;
-use crate::keys::{FileError, Trust, read_trusted};
+use crate::keys::{FileError, TRUSTED_FILE_BYTES, Trust, read_trusted};
 use crate::suggestion::nearest;
 use key::Key;
 
 /// Most bytes of a configuration file: what nobody has written by hand is a mistake.
-pub const MAX_BYTES: usize = 1024 * 1024;
+pub const MAX_BYTES: usize = TRUSTED_FILE_BYTES;
 
 /// Characters of the file that an error repeats.
 const MESSAGE_CHARS: usize = 300;

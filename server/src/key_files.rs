@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use common::keys::authorized_keys::{AuthorizedKeys, Entry, FindRefusal, Options};
 use common::keys::revoked_keys::RevokedKeys;
-use common::keys::{FileError, FileProblem, Problem, PublicKey, Trust, read_trusted};
+use common::keys::{FileError, FileProblem, Problem, PublicKey, TRUSTED_FILE_BYTES, Trust, read_trusted};
 use thiserror::Error;
 
 pub(crate) use self::version::FileVersion;
 use crate::reserve::is_shortage;
 
-/// Bytes of either file that are read.
-const FILE_BYTES: usize = 1024 * 1024;
+/// Mode of either file, when it is made for its first line.
+pub(crate) const KEYS_MODE: u32 = 0o600;
 
 /// Where the files are, and who may have written them.
 #[derive(Debug, Clone)]
@@ -41,7 +41,7 @@ impl KeyFiles {
     /// # Errors
     /// [`FileError`]; a file that does not exist authorises nobody.
     pub(crate) fn authorized(&self) -> Result<AuthorizedKeys, FileError> {
-        let text = read_trusted(&self.authorized, &self.trust, FILE_BYTES)?;
+        let text = read_trusted(&self.authorized, &self.trust, TRUSTED_FILE_BYTES)?;
         Ok(AuthorizedKeys::parse(&text.unwrap_or_default()))
     }
 
@@ -50,7 +50,7 @@ impl KeyFiles {
     /// # Errors
     /// [`KeyRefusal`] if the file cannot be trusted, read or understood: then no key is good.
     pub(crate) fn revoked(&self) -> Result<RevokedKeys, KeyRefusal> {
-        let text = read_trusted(&self.revoked, &self.trust, FILE_BYTES)?;
+        let text = read_trusted(&self.revoked, &self.trust, TRUSTED_FILE_BYTES)?;
         RevokedKeys::parse(&text.unwrap_or_default())
             .map_err(|problem| KeyRefusal::UnreadableRevocations { path: self.revoked.clone(), problem })
     }

@@ -46,10 +46,7 @@ impl Listener {
                 let listen_error = |source| StartError::Listen { endpoint: endpoint.clone(), source };
                 let found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(listen_error)?;
                 let addresses: Vec<_> = found.collect();
-                let is_public = !addresses.iter().all(|address| address.ip().is_loopback());
-                if is_public && !door.may_let_somebody_in(SystemTime::now())? {
-                    return Err(StartError::NoKeys { endpoint: endpoint.clone() });
-                }
+                check_reach(endpoint, &addresses, door)?;
                 let mut listeners = Vec::new();
                 for address in addresses {
                     listeners.push(Self::Tcp(bind_tcp(address)?));
@@ -92,6 +89,22 @@ impl Listener {
             Self::Unix(socket) => Accepted::unix(socket.accept().await?),
         }
     }
+}
+
+/// Refuses addresses beyond loopback, which `endpoint` names, as long as nobody could come in there.
+///
+/// # Errors
+/// [`StartError::NoKeys`]; also if the files of keys cannot be used.
+pub(crate) fn check_reach(
+    endpoint: &Endpoint,
+    addresses: &[SocketAddr],
+    door: &Door,
+) -> Result<(), StartError> {
+    let is_public = !addresses.iter().all(|address| address.ip().is_loopback());
+    if is_public && !door.may_let_somebody_in(SystemTime::now())? {
+        return Err(StartError::NoKeys { endpoint: endpoint.clone() });
+    }
+    Ok(())
 }
 
 /// Where the socket is of a server that was told no addresses.

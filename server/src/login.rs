@@ -16,11 +16,8 @@ use crate::audit;
 use crate::authorize::{Peer, Principal};
 use crate::config::Paths;
 use crate::invitations::{Invitations, InvitationsError};
-use crate::key_files::{KeyFiles, KeyRefusal};
+use crate::key_files::{KEYS_MODE, KeyFiles, KeyRefusal};
 use crate::process::Account;
-
-/// Mode of a file of keys that is made for the first one.
-const KEYS_MODE: u32 = 0o600;
 
 /// What decides who is let in.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ use crate::audit::Audit;
 use crate::config::Config;
 use crate::error::StartError;
 use crate::host_key;
-use crate::listener::{default_socket, unix_socket};
+use crate::listener::{check_reach, default_socket, unix_socket};
 
 /// Says what is wrong, or what would be so.
 pub(super) fn check(here: &Here) -> Result<(), StartError> {
@@ -58,12 +58,7 @@ fn check_address(here: &Here, endpoint: &Endpoint) -> Result<(), StartError> {
         Endpoint::Unix(path) => return unix_socket::check(path),
         Endpoint::Tcp { host, port } => (host, port),
     };
-    let addresses = (host.as_str(), *port).to_socket_addrs();
-    let mut addresses =
-        addresses.map_err(|source| StartError::Listen { endpoint: endpoint.clone(), source })?;
-    let is_public = !addresses.all(|address| address.ip().is_loopback());
-    if is_public && !here.door().may_let_somebody_in(SystemTime::now())? {
-        return Err(StartError::NoKeys { endpoint: endpoint.clone() });
-    }
-    Ok(())
+    let found = (host.as_str(), *port).to_socket_addrs();
+    let addresses = found.map_err(|source| StartError::Listen { endpoint: endpoint.clone(), source })?;
+    check_reach(endpoint, &addresses.collect::<Vec<_>>(), &here.door())
 }

@@ -9,10 +9,7 @@ use common::keys::{Fingerprint, LineError, Problem, PublicKey, append_checked, r
 
 use super::{Here, print};
 use crate::error::StartError;
-use crate::key_files::{KeyFiles, KeyRefusal};
-
-/// Mode of a file of keys that is made for the first one.
-const KEYS_MODE: u32 = 0o600;
+use crate::key_files::{KEYS_MODE, KeyFiles, KeyRefusal};
 
 /// Prints the host key, as a line for `known_hosts` would have it, and its fingerprint.
 pub(super) fn show_host_key(here: &Here) -> Result<(), StartError> {
