@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-pub(crate) use limits::{Limits, PenaltyLimits};
+pub(crate) use limits::{EFFECTIVE_FROM, LONGEST, Limits, PenaltyLimits, SOURCES};
 use penalties::Penalties;
 pub(crate) use source::{Origin, Source};
 pub(crate) use tally::Summary;

@@ -93,7 +93,9 @@ impl Config {
                 no_authentication: penalty(no_authentication),
                 deadline_passed: penalty(timeout),
                 violation: penalty(violation),
-                ..PenaltyLimits::default()
+                effective_from: admission::EFFECTIVE_FROM,
+                longest: admission::LONGEST,
+                sources: admission::SOURCES,
             },
         }
     }

@@ -3,15 +3,17 @@
 use std::time::Duration;
 
 use super::OnFailure;
+use crate::admission;
 
 /// Most addresses to listen on: a listener is a task and a descriptor, and a machine has a handful.
 pub(super) const LISTEN_MAX: usize = 64;
 
 /// Connections that have not proven who they are. Beyond it the oldest is given up, so it need not be large: a burst
-/// of a few hundred clients still passes, since a login takes milliseconds.
+/// of a few hundred clients still passes, since a login takes milliseconds; at 8.5 KiB for a TLS handshake they hold 2 MiB.
 pub(super) const UNAUTHENTICATED: usize = 256;
 
-/// The same from one source: what a busy machine opens at once; a single stranger gets no more of the table.
+/// The same from one source: what a busy machine opens at once. A single stranger gets no more of the table, and 32 of them
+/// are needed to fill it.
 pub(super) const UNAUTHENTICATED_PER_SOURCE: usize = 8;
 
 /// Connections over TCP that have logged in: at some 20 KiB each they hold 320 MiB.
@@ -36,7 +38,8 @@ pub(super) const TIMEOUT_MAX_MS: u64 = 3_600_000;
 pub(super) const EXEMPT_MAX: usize = 1024;
 
 /// A key that is not authorised. This and the next three are OpenSSH's values (sshd_config(5), `PerSourcePenalties`):
-/// long enough to make guessing useless, and forgotten before a person who slipped has found the reason.
+/// long enough to make guessing useless, and forgotten before a person who slipped has found the reason. Only a violation has
+/// no price of its own there.
 pub(super) const AUTH_FAILURE: Duration = Duration::from_secs(5);
 
 /// A connection that ends without trying to log in: port scanners, and health checks, which may come every second.
@@ -45,11 +48,11 @@ pub(super) const NO_AUTHENTICATION: Duration = Duration::from_secs(1);
 /// A login that is not complete in time: it has cost a place for that long.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What no client of ours ever sends.
+/// What no client of ours ever sends: it shuts a source out at once.
 pub(super) const VIOLATION: Duration = Duration::from_secs(30);
 
-/// Milliseconds: ten minutes, the longest that a source is shut out.
-pub(super) const PENALTY_MAX_MS: u64 = 600_000;
+/// Milliseconds: the longest that a source is shut out.
+pub(super) const PENALTY_MAX_MS: u64 = admission::LONGEST.as_millis() as u64;
 
 /// A trail without the commands does not tell what happened.
 pub(super) const AUDIT_COMMANDS: bool = true;
