@@ -1,5 +1,5 @@
 //! Who may be connected without having authenticated yet, and who is refused. No socket, no clock: events and times
-//! in, verdicts out. It knows addresses, not keys: who may do what is `authorize`'s business, and deadlines are the
+//! in, decisions out. It knows addresses, not keys: who may do what is `authorize`'s business, and deadlines are the
 //! driver's.
 
 mod limits;
@@ -26,7 +26,7 @@ pub(crate) struct ConnectionId(pub(crate) u64);
 
 /// What becomes of a connection that has just been accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Arrival {
+pub(crate) enum Decision {
     /// It may greet.
     Admitted {
         /// Its name from now on.
@@ -35,12 +35,12 @@ pub(crate) enum Arrival {
         evicted: Option<ConnectionId>,
     },
     /// To be closed at once, before a byte is read or a TLS handshake begins.
-    Refused(Refusal),
+    Refused(AdmissionRefusal),
 }
 
 /// Why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub(crate) enum Refusal {
+pub(crate) enum AdmissionRefusal {
     /// The source's own fault.
     #[error("its source is refused for another {} s", remaining.as_secs())]
     Penalised {
@@ -125,12 +125,12 @@ impl Admission {
 
     /// Takes or refuses a connection. A refused one needs no [`Self::ended`], and costs its source nothing: clients
     /// that try again would never get in.
-    pub(crate) fn arrive(&mut self, origin: Origin, now: Instant) -> Arrival {
+    pub(crate) fn arrive(&mut self, origin: Origin, now: Instant) -> Decision {
         let (source, exempt) = match origin {
             Origin::Local => {
                 let id = self.new_id();
                 self.local.insert(id);
-                return Arrival::Admitted { id, evicted: None };
+                return Decision::Admitted { id, evicted: None };
             }
             Origin::Network(source) => (source, false),
             Origin::Exempt(source) => (source, true),
@@ -139,11 +139,11 @@ impl Admission {
             Ok(evicted) => {
                 let id = self.new_id();
                 self.unauthenticated.insert(id, Connection { source, exempt, since: now });
-                Arrival::Admitted { id, evicted }
+                Decision::Admitted { id, evicted }
             }
             Err(refusal) => {
                 self.tally.refused(source, now);
-                Arrival::Refused(refusal)
+                Decision::Refused(refusal)
             }
         }
     }
@@ -153,13 +153,13 @@ impl Admission {
         source: Source,
         exempt: bool,
         now: Instant,
-    ) -> Result<Option<ConnectionId>, Refusal> {
+    ) -> Result<Option<ConnectionId>, AdmissionRefusal> {
         self.penalties.forget_ended(now);
         if !exempt && let Some(remaining) = self.penalties.remaining(source, now) {
-            return Err(Refusal::Penalised { remaining });
+            return Err(AdmissionRefusal::Penalised { remaining });
         }
         if self.authenticated.len() >= self.limits.authenticated {
-            return Err(Refusal::Busy);
+            return Err(AdmissionRefusal::Busy);
         }
         let evicted = self.unauthenticated.room(source, now)?;
         if let Some(connection) = evicted.and_then(|id| self.unauthenticated.remove(id)) {

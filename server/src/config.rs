@@ -1,14 +1,15 @@
 //! What a server is told by its file: read once, into values that need no more checking.
 //!
-//! - [`Limits`], [`Penalties`]: how much strangers may ask for, and what it costs them to ask badly
-//! - [`Log`], [`AuditSettings`]: what is written down
+//! - [`LimitSettings`], [`PenaltySettings`]: how much strangers may ask for, and what it costs them to ask badly
+//! - [`LogSettings`], [`AuditSettings`]: what is written down
 //! - `defaults`: what holds where the file is silent, with the reasons
 //!
 //! `docs/config.md` is the same for operators.
 
+mod audit;
 mod defaults;
 mod limits;
-mod records;
+mod log;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +21,9 @@ use serde::Deserialize;
 
 use crate::admission::{self, PenaltyLimits};
 
-pub(crate) use limits::{Limits, Penalties};
-pub(crate) use records::{AuditDestination, AuditSettings, Log, OnFailure};
+pub(crate) use audit::{AuditDestination, AuditSettings, OnFailure};
+pub(crate) use limits::{LimitSettings, PenaltySettings};
+pub(crate) use log::LogSettings;
 
 /// A right value for every key, for those who wrote a wrong one.
 const EXAMPLE: &str = include_str!("config/example.toml");
@@ -39,9 +41,9 @@ pub struct Config {
     /// What clients call this server, for invitations.
     pub(crate) address: Option<Endpoint>,
     pub(crate) paths: Paths,
-    pub(crate) limits: Limits,
-    pub(crate) penalties: Penalties,
-    pub(crate) log: Log,
+    pub(crate) limits: LimitSettings,
+    pub(crate) penalties: PenaltySettings,
+    pub(crate) log: LogSettings,
     pub(crate) audit: AuditSettings,
 }
 
@@ -82,7 +84,7 @@ impl Config {
 
     /// The settings as the rules of admission take them.
     pub(crate) fn admission(&self) -> admission::Limits {
-        let Penalties { enabled, auth_failure, no_authentication, timeout, violation } = self.penalties;
+        let PenaltySettings { enabled, auth_failure, no_authentication, timeout, violation } = self.penalties;
         let penalty = |time| if enabled { time } else { Duration::ZERO };
         admission::Limits {
             unauthenticated: self.limits.unauthenticated,
@@ -154,10 +156,10 @@ struct RawConfig {
     authorized_keys: Option<Text<PathText>>,
     revoked_keys: Option<Text<PathText>>,
     state_directory: Option<Text<PathText>>,
-    limits: Limits,
-    penalties: Penalties,
-    log: Log,
-    audit: records::RawAudit,
+    limits: LimitSettings,
+    penalties: PenaltySettings,
+    log: LogSettings,
+    audit: audit::RawAudit,
 }
 
 impl RawConfig {

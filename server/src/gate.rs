@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::admission::{Admission, Arrival, ConnectionId, Ending, Limits, Origin, Refusal};
+use crate::admission::{Admission, AdmissionRefusal, ConnectionId, Decision, Ending, Limits, Origin};
 
 /// Strangers that broke the protocol of whom the log tells in one [`PERIOD`]; whoever finds the port can be many.
 const TOLD: u32 = 10;
@@ -55,13 +55,17 @@ impl Gate {
     /// Unix socket.
     ///
     /// # Errors
-    /// The [`Refusal`], if there is no place.
-    pub(crate) fn enter(self: &Arc<Self>, address: Option<IpAddr>, exempt: bool) -> Result<Visitor, Refusal> {
+    /// The [`AdmissionRefusal`], if there is no place.
+    pub(crate) fn enter(
+        self: &Arc<Self>,
+        address: Option<IpAddr>,
+        exempt: bool,
+    ) -> Result<Visitor, AdmissionRefusal> {
         let origin = address.map_or(Origin::Local, |address| Origin::network(address, exempt));
         let mut state = self.lock();
         match state.admission.arrive(origin, Instant::now()) {
-            Arrival::Refused(refusal) => Err(refusal),
-            Arrival::Admitted { id, evicted } => {
+            Decision::Refused(refusal) => Err(refusal),
+            Decision::Admitted { id, evicted } => {
                 let displaced = evicted.and_then(|evicted| state.waiting.remove(&evicted));
                 if let Some(token) = &displaced {
                     token.cancel();

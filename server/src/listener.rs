@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 
-use crate::admission::Refusal;
+use crate::admission::AdmissionRefusal;
 use crate::connection::Arrival;
 use crate::error::StartError;
 use crate::gate::Visitor;
@@ -153,11 +153,11 @@ impl Accepted {
     }
 
     /// It has none: says so in seven bytes, if they can be written at once, and closes.
-    pub(crate) fn turn_away(self, refusal: Refusal) {
+    pub(crate) fn turn_away(self, refusal: AdmissionRefusal) {
         let Self::Tcp(stream, _) = self else { return };
         let alert = match refusal {
-            Refusal::Penalised { .. } => Alert::AccessDenied,
-            Refusal::Busy => Alert::Busy,
+            AdmissionRefusal::Penalised { .. } => Alert::AccessDenied,
+            AdmissionRefusal::Busy => Alert::Busy,
         };
         rustix::net::send(&stream, &alert.record(), SendFlags::DONTWAIT | SendFlags::NOSIGNAL).ok();
     }

@@ -30,14 +30,14 @@ impl Story {
         self.now += time;
     }
 
-    fn arrive(&mut self, origin: Origin) -> Arrival {
+    fn arrive(&mut self, origin: Origin) -> Decision {
         self.admission.arrive(origin, self.now)
     }
 
     /// The id of an arrival that takes nobody's place.
     fn admitted(&mut self, origin: Origin) -> ConnectionId {
         match self.arrive(origin) {
-            Arrival::Admitted { id, evicted: None } => id,
+            Decision::Admitted { id, evicted: None } => id,
             other => panic!("{other:?}"),
         }
     }
@@ -45,7 +45,7 @@ impl Story {
     /// Whose place an arrival takes.
     fn evicts(&mut self, origin: Origin) -> ConnectionId {
         match self.arrive(origin) {
-            Arrival::Admitted { evicted: Some(evicted), .. } => evicted,
+            Decision::Admitted { evicted: Some(evicted), .. } => evicted,
             other => panic!("{other:?}"),
         }
     }
@@ -78,10 +78,10 @@ fn from(number: u32) -> Origin {
     Origin::network(address(number), false)
 }
 
-const BUSY: Arrival = Arrival::Refused(Refusal::Busy);
+const BUSY: Decision = Decision::Refused(AdmissionRefusal::Busy);
 
-fn penalised(seconds: u64) -> Arrival {
-    Arrival::Refused(Refusal::Penalised { remaining: Duration::from_secs(seconds) })
+fn penalised(seconds: u64) -> Decision {
+    Decision::Refused(AdmissionRefusal::Penalised { remaining: Duration::from_secs(seconds) })
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn an_evicted_connection_cannot_authenticate_any_more_and_its_end_is_no_news() {
     assert!(!story.admission.authenticated(first));
     story.end(first, Ending::Violation);
     story.pass(SECOND);
-    assert!(matches!(story.arrive(from(1)), Arrival::Admitted { .. }));
+    assert!(matches!(story.arrive(from(1)), Decision::Admitted { .. }));
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn refusals_cost_nothing() {
     story.endings(from(1), Ending::Violation, 1);
     for _ in 0..29 {
         story.pass(SECOND);
-        assert!(matches!(story.arrive(from(1)), Arrival::Refused(Refusal::Penalised { .. })));
+        assert!(matches!(story.arrive(from(1)), Decision::Refused(AdmissionRefusal::Penalised { .. })));
     }
     story.pass(SECOND);
     for _ in 0..8 {
@@ -363,6 +363,9 @@ fn refusals_and_evictions_are_reported() {
 #[test]
 fn a_refusal_says_whose_fault_it_is() {
     let remaining = Duration::from_millis(15_500);
-    assert_eq!(Refusal::Penalised { remaining }.to_string(), "its source is refused for another 15 s");
-    assert_eq!(Refusal::Busy.to_string(), "too many connections");
+    assert_eq!(
+        AdmissionRefusal::Penalised { remaining }.to_string(),
+        "its source is refused for another 15 s"
+    );
+    assert_eq!(AdmissionRefusal::Busy.to_string(), "too many connections");
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use super::{ConnectionId, Refusal, Source};
+use super::{AdmissionRefusal, ConnectionId, Source};
 
 /// How long a connection is safe from newcomers of sources that hold as much as its own: five round trips to the far
 /// side of the earth, of which a greeting takes three.
@@ -57,19 +57,23 @@ impl Unauthenticated {
     /// Whether a newcomer of `source` gets a place, and which connection has to leave for it, if any.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] if nobody has to.
-    pub(super) fn room(&self, source: Source, now: Instant) -> Result<Option<ConnectionId>, Refusal> {
+    /// [`AdmissionRefusal::Busy`] if nobody has to.
+    pub(super) fn room(
+        &self,
+        source: Source,
+        now: Instant,
+    ) -> Result<Option<ConnectionId>, AdmissionRefusal> {
         let own = self.by_source.get(&source);
         let held = own.map_or(0, BTreeSet::len);
         let own_oldest =
             || own.and_then(BTreeSet::first).copied().filter(|id| self.has_had_its_time(id, now));
         if held >= self.places_per_source {
-            return own_oldest().map(Some).ok_or(Refusal::Busy);
+            return own_oldest().map(Some).ok_or(AdmissionRefusal::Busy);
         }
         if self.connections.len() < self.places {
             return Ok(None);
         }
-        self.heavier_than(held, now).or_else(own_oldest).map(Some).ok_or(Refusal::Busy)
+        self.heavier_than(held, now).or_else(own_oldest).map(Some).ok_or(AdmissionRefusal::Busy)
     }
 
     /// The connection that leaves a full table for one of a source that holds `held`.

@@ -12,7 +12,7 @@ use super::defaults::{self, CONNECTIONS_MAX, EXEMPT_MAX, PENALTY_MAX_MS, TIMEOUT
 /// `[limits]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
+pub(crate) struct LimitSettings {
     /// Connections that have not logged in yet.
     #[serde(deserialize_with = "count::<1, CONNECTIONS_MAX, _>")]
     pub(crate) unauthenticated: usize,
@@ -33,14 +33,14 @@ pub(crate) struct Limits {
     pub(crate) exempt: Vec<Network>,
 }
 
-impl Limits {
+impl LimitSettings {
     /// Whether penalties never touch this address.
     pub(crate) fn is_exempt(&self, address: IpAddr) -> bool {
         self.exempt.iter().any(|network| network.contains(address))
     }
 }
 
-impl Default for Limits {
+impl Default for LimitSettings {
     fn default() -> Self {
         Self {
             unauthenticated: defaults::UNAUTHENTICATED,
@@ -56,7 +56,7 @@ impl Default for Limits {
 /// `[penalties]`: for how long a source is refused after one of these; 0 is not at all.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Penalties {
+pub(crate) struct PenaltySettings {
     /// Whether there are any.
     pub(crate) enabled: bool,
     /// A key that is not authorised.
@@ -73,7 +73,7 @@ pub(crate) struct Penalties {
     pub(crate) violation: Duration,
 }
 
-impl Default for Penalties {
+impl Default for PenaltySettings {
     fn default() -> Self {
         Self {
             enabled: true,

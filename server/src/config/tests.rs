@@ -74,7 +74,7 @@ fn every_key_has_its_effect() {
             revoked_keys: "/h/revoked".into(),
             state_directory: "/var/lib/telex".into(),
         },
-        limits: Limits {
+        limits: LimitSettings {
             unauthenticated: 1,
             unauthenticated_per_source: 2,
             connections: 65_536,
@@ -82,14 +82,14 @@ fn every_key_has_its_effect() {
             login_timeout: Duration::from_secs(120),
             exempt: vec!["192.0.2.0/24".parse().unwrap(), "::1".parse().unwrap()],
         },
-        penalties: Penalties {
+        penalties: PenaltySettings {
             enabled: false,
             auth_failure: Duration::ZERO,
             no_authentication: Duration::from_secs(2),
             timeout: Duration::from_secs(3),
             violation: Duration::from_secs(600),
         },
-        log: Log { format: LogFormat::Json, level: LogLevel::Debug },
+        log: LogSettings { format: LogFormat::Json, level: LogLevel::Debug },
         audit: AuditSettings {
             to: AuditDestination::File("/h/audit.log".into()),
             commands: false,
@@ -194,7 +194,7 @@ fn the_named_file_counts_and_else_the_first_that_exists() {
         let config = Config::load_first(named, &[&user, &system], &places)?;
         Ok::<_, ConfigError>(config.limits.connections)
     };
-    assert_eq!(load(None).unwrap(), Limits::default().connections);
+    assert_eq!(load(None).unwrap(), LimitSettings::default().connections);
     std::fs::write(&system, "limits.connections = 1").unwrap();
     assert_eq!(load(None).unwrap(), 1);
     std::fs::write(&user, "limits.connections = 2").unwrap();

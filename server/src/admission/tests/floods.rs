@@ -34,11 +34,11 @@ impl Attack {
         random.shuffle(&mut self.closed);
         for socket in std::mem::take(&mut self.closed) {
             match story.arrive(Origin::network(address(socket % SOURCES), self.exempt)) {
-                Arrival::Admitted { id, evicted } => {
+                Decision::Admitted { id, evicted } => {
                     self.evicted(evicted);
                     self.open.push_back((id, story.now, socket));
                 }
-                Arrival::Refused(_) => self.closed.push(socket),
+                Decision::Refused(_) => self.closed.push(socket),
             }
         }
     }
@@ -91,11 +91,11 @@ impl Honest {
     fn arrive(&mut self, story: &mut Story, attack: &mut Attack) {
         self.tried += 1;
         self.id = match story.arrive(from(self.number)) {
-            Arrival::Admitted { id, evicted } => {
+            Decision::Admitted { id, evicted } => {
                 attack.evicted(evicted);
                 Some(id)
             }
-            Arrival::Refused(_) => None,
+            Decision::Refused(_) => None,
         };
     }
 
@@ -132,11 +132,11 @@ fn a_flood_from_one_address_holds_eight_places_and_a_line_of_log() {
             story.end(probe, Ending::Authenticated);
         }
         match story.arrive(from(1)) {
-            Arrival::Admitted { id, evicted } => {
+            Decision::Admitted { id, evicted } => {
                 evicted.map(|id| held.remove(&id));
                 held.insert(id);
             }
-            Arrival::Refused(_) => refused += 1,
+            Decision::Refused(_) => refused += 1,
         }
         assert!(held.len() <= 8);
         reports.extend(story.admission.report(story.now));

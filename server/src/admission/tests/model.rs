@@ -55,7 +55,7 @@ impl Model {
         let full = self.unauthenticated.len() == self.limits.unauthenticated;
         let share_taken = own == self.limits.unauthenticated_per_source;
         match self.story.arrive(from(number)) {
-            Arrival::Admitted { id, evicted } => {
+            Decision::Admitted { id, evicted } => {
                 assert_eq!(evicted.is_some(), full || share_taken);
                 assert!(self.authenticated.len() < self.limits.authenticated);
                 if let Some(evicted) = evicted {
@@ -63,22 +63,23 @@ impl Model {
                 }
                 self.unauthenticated.push(Known { id, number, since: self.story.now });
             }
-            Arrival::Refused(Refusal::Penalised { remaining }) => {
+            Decision::Refused(AdmissionRefusal::Penalised { remaining }) => {
                 assert!(self.offenders.contains(&number), "{number} did nothing");
                 assert!(!remaining.is_zero() && remaining <= self.limits.penalties.longest, "{remaining:?}");
             }
-            Arrival::Refused(Refusal::Busy) if self.authenticated.len() >= self.limits.authenticated => {}
-            Arrival::Refused(Refusal::Busy) if share_taken => {
+            Decision::Refused(AdmissionRefusal::Busy)
+                if self.authenticated.len() >= self.limits.authenticated => {}
+            Decision::Refused(AdmissionRefusal::Busy) if share_taken => {
                 assert!(
                     !self.unauthenticated.iter().any(|known| known.number == number && self.is_old(known))
                 );
             }
-            Arrival::Refused(Refusal::Busy) if full => {
+            Decision::Refused(AdmissionRefusal::Busy) if full => {
                 assert!(held.values().all(|weight| *weight < own + 2), "somebody holds more");
                 let mut displaced = self.unauthenticated.iter().filter(|known| self.is_old(known));
                 assert!(!displaced.any(|known| known.number == number || held[&known.number] > own));
             }
-            Arrival::Refused(Refusal::Busy) => panic!("there was room"),
+            Decision::Refused(AdmissionRefusal::Busy) => panic!("there was room"),
         }
     }
 
@@ -180,7 +181,7 @@ impl Model {
         assert!(self.story.remembers_nothing());
         self.story.pass(self.limits.penalties.longest);
         for number in 0..1_000 {
-            let Arrival::Admitted { id, .. } = self.story.arrive(from(number)) else { panic!("{number}") };
+            let Decision::Admitted { id, .. } = self.story.arrive(from(number)) else { panic!("{number}") };
             self.story.end(id, Ending::OurFault);
         }
         assert_eq!(self.story.admission.penalties.len(), 0);

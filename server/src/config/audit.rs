@@ -1,4 +1,4 @@
-//! What a server writes down: its log and its audit trail.
+//! Where the audit trail goes, and what is in it.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -8,17 +8,6 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::defaults;
-use crate::logging::{LogFormat, LogLevel};
-
-/// `[log]`
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Log {
-    /// How log lines look.
-    pub(crate) format: LogFormat,
-    /// How much is logged.
-    pub(crate) level: LogLevel,
-}
 
 /// `[audit]`
 #[derive(Debug, Clone, PartialEq, Eq)]
