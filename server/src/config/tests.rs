@@ -166,14 +166,45 @@ fn what_is_wrong_is_said_with_file_and_line() {
     }
 }
 
+const SECTIONS: [&str; 5] = ["", "limits.", "penalties.", "log.", "audit."];
+
+/// The keys that the server knows in a section.
+fn known_keys(section: &str) -> Vec<String> {
+    let message = parse(&format!("{section}no-such-key-anywhere = 1")).unwrap_err();
+    message.split_once("known here: ").unwrap().1.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn the_page_for_operators_has_every_key_with_its_default() {
+    let page = include_str!("../../../docs/config.md");
+    for section in SECTIONS {
+        let header = match section.strip_suffix('.') {
+            None => "| key | default |".to_owned(),
+            Some(name) => format!("| key in `[{name}]` | default |"),
+        };
+        let table = page.split_once(&header).unwrap().1.split("\n\n").next().unwrap();
+        let rows: Vec<Vec<&str>> = table.lines().skip(2).map(|row| row.split(" | ").collect()).collect();
+        let keys: Vec<&str> = rows.iter().map(|row| row[0].trim_matches(['|', ' ', '`'])).collect();
+        let known = known_keys(section);
+        let sections = SECTIONS.map(|section| section.trim_end_matches('.'));
+        let known: Vec<&str> =
+            known.iter().map(String::as_str).filter(|key| !sections.contains(key)).collect();
+        assert_eq!(keys, known, "{section}");
+        // What is written there is what holds without it.
+        for (key, row) in keys.iter().zip(&rows).filter(|_| !section.is_empty()) {
+            let text = format!("{section}{key} = {}", row[1].trim_matches('`'));
+            let set = Config { file: None, ..parse(&text).unwrap() };
+            assert_eq!(set, Config::defaults(&places()), "{text}");
+        }
+    }
+}
+
 #[test]
 fn the_example_has_every_key_and_values_that_are_right() {
     parse(EXAMPLE).unwrap();
     let mut keys = 0;
-    for section in ["", "limits.", "penalties.", "log.", "audit."] {
-        let message = parse(&format!("{section}no-such-key-anywhere = 1")).unwrap_err();
-        let (_, known) = message.split_once("known here: ").unwrap();
-        for key in known.split(", ") {
+    for section in SECTIONS {
+        for key in known_keys(section) {
             keys += 1;
             // No key has a date for its value.
             let message = parse(&format!("{section}{key} = 2026-01-01")).unwrap_err();
