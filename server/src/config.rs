@@ -53,6 +53,8 @@ pub(crate) struct Paths {
     pub(crate) host_key: PathBuf,
     pub(crate) authorized_keys: PathBuf,
     pub(crate) revoked_keys: PathBuf,
+    /// Whether the settings name that file, so that it has to be there.
+    pub(crate) revoked_keys_named: bool,
     /// A directory; invitations live under it.
     pub(crate) state_directory: PathBuf,
 }
@@ -175,6 +177,7 @@ impl RawConfig {
             paths: Paths {
                 host_key: file(self.host_key, "host_key"),
                 authorized_keys: file(self.authorized_keys, "authorized_keys"),
+                revoked_keys_named: self.revoked_keys.is_some(),
                 revoked_keys: file(self.revoked_keys, "revoked_keys"),
                 state_directory: state.unwrap_or_else(|| places.state.clone()),
             },

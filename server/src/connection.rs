@@ -51,14 +51,19 @@ pub(crate) async fn serve(service: Arc<Service>, arrival: Arrival) {
     }
 }
 
-/// Says goodbye to a client that broke the rules, and writes down why.
-fn send_close(error: &ConnectionError, sender: &Sender) {
+/// Says goodbye to a client that broke the rules, and writes down why; `aloud` in every log, and else for those who look
+/// for it.
+fn send_close(error: &ConnectionError, sender: &Sender, aloud: bool) {
     let code = match error {
         ConnectionError::GreetingTimeout { .. } => CloseCode::TimedOut,
         error if error.is_violation() => CloseCode::Violation,
         error => return debug!(%error, "connection lost"),
     };
-    warn!(reason = %error, "closing");
+    if aloud {
+        warn!(reason = %error, "closing");
+    } else {
+        debug!(reason = %error, "closing");
+    }
     // With a full queue the client is not reading, and does without the reason.
     sender.try_send_control(Packet::Close(Close::new(code, error.to_string()))).ok();
 }

@@ -22,6 +22,9 @@ pub(crate) const KEYS_MODE: u32 = 0o600;
 pub(crate) struct KeyFiles {
     pub(crate) authorized: PathBuf,
     pub(crate) revoked: PathBuf,
+    /// Whether there has to be a file of revoked keys: who has named one must not find out by its effects that the name
+    /// is wrong.
+    pub(crate) revoked_is_named: bool,
     pub(crate) trust: Trust,
 }
 
@@ -51,6 +54,9 @@ impl KeyFiles {
     /// [`KeyRefusal`] if the file cannot be trusted, read or understood: then no key is good.
     pub(crate) fn revoked(&self) -> Result<RevokedKeys, KeyRefusal> {
         let text = read_trusted(&self.revoked, &self.trust, TRUSTED_FILE_BYTES)?;
+        if text.is_none() && self.revoked_is_named {
+            return Err(KeyRefusal::NoRevocations { path: self.revoked.clone() });
+        }
         RevokedKeys::parse(&text.unwrap_or_default())
             .map_err(|problem| KeyRefusal::UnreadableRevocations { path: self.revoked.clone(), problem })
     }
@@ -108,6 +114,12 @@ pub enum KeyRefusal {
     /// A file is not as it has to be.
     #[error(transparent)]
     File(#[from] FileError),
+    /// There is no `revoked_keys` where the settings say.
+    #[error("there is no file of revoked keys at {}; nobody is let in", path.display())]
+    NoRevocations {
+        /// Where.
+        path: PathBuf,
+    },
     /// A line of `revoked_keys` cannot be understood, so it may mean any key.
     #[error("{}; nobody is let in", problem.at(path))]
     UnreadableRevocations {

@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
 use common::invitation::{InvitationId, Token};
-use common::keys::authorized_keys::{self, Options};
-use common::keys::{PublicKey, Trust, WriteError, append_line};
+use common::keys::authorized_keys::{self, AuthorizedKeys, Options};
+use common::keys::{LineError, Problem, PublicKey, Trust, WriteError, append_checked};
 use thiserror::Error;
 
 use crate::audit;
@@ -35,6 +35,7 @@ impl Door {
             keys: KeyFiles {
                 authorized: paths.authorized_keys.clone(),
                 revoked: paths.revoked_keys.clone(),
+                revoked_is_named: paths.revoked_keys_named,
                 trust: trust.clone(),
             },
             invitations: Invitations::new(&paths.state_directory, trust.clone()),
@@ -102,11 +103,17 @@ impl Door {
     /// Writes the key of somebody invited down and lets them in. May have to wait for others who write files of keys.
     ///
     /// # Errors
-    /// [`LoginRefusal::Write`], [`LoginRefusal::Key`].
+    /// [`LoginRefusal::Write`], [`LoginRefusal::Full`], [`LoginRefusal::Key`].
     pub(crate) fn enrol(&self, invited: &Invited, now: SystemTime) -> Result<Principal, LoginRefusal> {
         let Invited { key, address, options, invitation } = invited;
         let comment = format!("invited {invitation} from {}", address.ip());
-        append_line(&self.keys.authorized, &authorized_keys::line(options, key, &comment), KEYS_MODE)?;
+        let line = authorized_keys::line(options, key, &comment);
+        append_checked(&self.keys.authorized, &line, KEYS_MODE, |_, new| {
+            match AuthorizedKeys::parse(new).problems.pop() {
+                Some(Problem { error: LineError::TooMany { .. }, .. }) => Err(LoginRefusal::Full),
+                _ => Ok(true),
+            }
+        })?;
         let options = self.keys.read()?.options(key, Some(address.ip()), now)?;
         Ok(Principal::let_in(Peer::Key { address: *address, key: *key }, options))
     }
@@ -170,6 +177,9 @@ pub(crate) enum LoginRefusal {
     /// It was invited, and its key cannot be written down.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// It was invited, and no further line of `authorized_keys` would be read.
+    #[error("authorized_keys is full")]
+    Full,
     /// It was invited, and that cannot be recorded.
     #[error(transparent)]
     Unrecorded(#[from] audit::Refusal),
@@ -219,6 +229,7 @@ impl LoginRefusal {
             }
             Self::Invitation(_) => Close::new(CloseCode::Internal, "the invitations cannot be read"),
             Self::Write(_) => Close::new(CloseCode::Internal, "the key cannot be written down"),
+            Self::Full => Close::new(CloseCode::Internal, "its authorized_keys is full"),
             Self::Unrecorded(refusal) => Close::new(CloseCode::Internal, refusal.to_string()),
             Self::Failed(_) => Close::new(CloseCode::Internal, "the login could not be finished"),
             Self::WrongUser { .. } => denied("this socket is for the server's own user"),
@@ -234,6 +245,7 @@ impl LoginRefusal {
     pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Self::Key(KeyRefusal::File(error)) => error.advice(),
+            Self::Invitation(error) => error.advice(),
             _ => None,
         }
     }
@@ -241,7 +253,7 @@ impl LoginRefusal {
     /// Whether it was somebody who tried to be somebody else, as opposed to a client that this server cannot serve.
     pub(crate) fn is_failed_authentication(&self) -> bool {
         match self {
-            Self::Key(refusal) => !refusal.is_shortage(),
+            Self::Key(refusal) => matches!(refusal, KeyRefusal::NotFound(_) | KeyRefusal::Revoked),
             Self::Invitation(error) => {
                 matches!(error, InvitationsError::NotGood | InvitationsError::Refused(_))
             }
@@ -249,6 +261,7 @@ impl LoginRefusal {
             Self::Version { .. }
             | Self::Unrecorded(_)
             | Self::Write(_)
+            | Self::Full
             | Self::Failed(_)
             | Self::NothingToEnrol
             | Self::OtherAccount { .. }

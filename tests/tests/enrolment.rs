@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::net::TcpStream;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -476,6 +476,36 @@ fn a_key_in_a_directory_that_others_can_write_to_loses_its_jobs() {
     ends_what_runs(|server| {
         fs::set_permissions(server.settings_path(""), fs::Permissions::from_mode(0o777)).unwrap();
     });
+}
+
+#[test]
+fn revoked_keys_that_are_meant_and_not_there_keep_everybody_out() {
+    let settings = "revoked_keys = \"~/revoked\"\n[penalties]\nenabled = false\n";
+    let server = TestServer::options().listen("127.0.0.1:0").settings("server.toml", settings).start();
+    let says_why = |reason: &str| {
+        server.run(["true"]).complains("client", 125);
+        let message = Ran::of(server.server().arg("check")).complains("server", 78);
+        assert!(message.contains(reason), "{message}");
+        assert!(server.log().contains(reason), "{}", server.log());
+    };
+    says_why("there is no file of revoked keys at");
+    administer(&server, &["revoke", &strange_key().public().fingerprint().to_string()]);
+    server.run(["true"]).exits(0);
+    let path = server.path("home/revoked");
+    fs::rename(&path, server.path("elsewhere")).unwrap();
+    symlink(server.path("nowhere"), &path).unwrap();
+    says_why("it is a link that leads nowhere");
+}
+
+#[test]
+fn nobody_is_enrolled_by_a_line_that_would_not_count() {
+    let (server, ann) = (new_server(), Sandbox::new());
+    let line = invite(&server, &[]);
+    let full = "# a comment\n".repeat(authorized_keys::LINES);
+    server.settings("authorized_keys", &full);
+    let ran = join(&ann, &[&line]).exits(125);
+    assert!(ran.errors().contains("its authorized_keys is full"), "{ran:?}");
+    assert_eq!(authorized_lines(&server), full);
 }
 
 #[test]

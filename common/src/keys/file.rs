@@ -80,7 +80,10 @@ pub fn read_untrusted(path: &Path, limit: usize) -> Result<Option<Zeroizing<Vec<
 }
 
 fn open_trusted(path: &Path, trust: &Trust) -> Result<(File, Stat), FileProblem> {
-    let path = fs::canonicalize(path)?;
+    let path = fs::canonicalize(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if path.is_symlink() => FileProblem::DanglingLink,
+        _ => error.into(),
+    })?;
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(FileProblem::NotRegular { kind: "a directory" });
     };

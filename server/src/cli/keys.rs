@@ -125,8 +125,10 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
 /// Adds a line to `revoked_keys`, unless the key is in it already, or the file could not be read with that line: then it
 /// would keep everybody out.
 fn write_revocation(keys: &KeyFiles, fingerprint: &Fingerprint, comment: &str) -> Result<(), StartError> {
-    if keys.revoked()?.has(fingerprint) {
-        return Ok(());
+    match keys.revoked() {
+        Ok(revoked) if revoked.has(fingerprint) => return Ok(()),
+        Ok(_) | Err(KeyRefusal::NoRevocations { .. }) => {}
+        Err(refusal) => return Err(refusal.into()),
     }
     let path = &keys.revoked;
     let refusal = |problem: Problem| match problem.error {

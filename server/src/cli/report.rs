@@ -81,6 +81,9 @@ fn advice(error: &StartError) -> Option<String> {
         | StartError::Key(KeyRefusal::File(error))
         | StartError::HostKey(HostKeyError::File(error))
         | StartError::Config(ConfigError::File(error)) => error.advice(),
+        StartError::Key(KeyRefusal::NoRevocations { path }) => {
+            Some(format!("make it, empty if no key is revoked (touch {})", path.display()))
+        }
         StartError::Key(KeyRefusal::UnreadableRevocations { .. }) => {
             Some("mend that line or take it out".to_owned())
         }

@@ -72,6 +72,7 @@ fn every_key_has_its_effect() {
             host_key: "/etc/telex/host_key".into(),
             authorized_keys: "/h/keys".into(),
             revoked_keys: "/h/revoked".into(),
+            revoked_keys_named: true,
             state_directory: "/var/lib/telex".into(),
         },
         limits: LimitSettings {

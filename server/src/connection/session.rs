@@ -76,7 +76,7 @@ impl Session {
         if error.is_violation() {
             record::violation(service, self.visitor.id(), self.principal.peer().remote(), &error.to_string());
         }
-        send_close(error, &self.sender);
+        send_close(error, &self.sender, true);
         error.is_violation()
     }
 

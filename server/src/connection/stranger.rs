@@ -63,10 +63,11 @@ impl Stranger {
             }
             Err(error) => {
                 self.visitor.ends(ending(&error));
-                if error.is_violation() && service.gate.may_tell() {
+                let aloud = service.gate.may_tell();
+                if aloud && error.is_violation() {
                     record::violation(service, self.visitor.id(), self.peer.remote(), &error.to_string());
                 }
-                send_close(&error, &self.sender);
+                send_close(&error, &self.sender, aloud);
                 self.leave().await
             }
         }

@@ -28,6 +28,9 @@ pub enum FileProblem {
     /// It cannot be opened or read.
     #[error("{}", system_reason(.0))]
     System(io::Error),
+    /// It is a link, and there is nothing where it leads. Not the same as no file: somebody meant one.
+    #[error("it is a link that leads nowhere")]
+    DanglingLink,
     /// Reading it may wait, or never end.
     #[error("it is {kind}, not a file")]
     NotRegular {
@@ -133,6 +136,7 @@ impl FileError {
     pub fn advice(&self) -> Option<String> {
         let order = match &self.problem {
             FileProblem::System(_) => return None,
+            FileProblem::DanglingLink => "mend the link or take it away".to_owned(),
             FileProblem::NotRegular { .. } => "put an ordinary file in its place".to_owned(),
             FileProblem::TooLarge { limit, .. } => format!("keep it below {limit} bytes"),
             FileProblem::Owner { place: Place::Directory(_), .. } => MOVE.to_owned(),

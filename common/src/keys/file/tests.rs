@@ -90,10 +90,13 @@ fn a_file_that_only_its_user_can_write_to_is_read() {
 fn a_file_that_is_not_there_is_none() {
     let home = Home::new();
     symlink("nowhere", home.path("link")).unwrap();
-    for name in ["missing", "missing/missing", "link"] {
+    for name in ["missing", "missing/missing"] {
         assert_eq!(home.trusted(&home.path(name)).unwrap(), None);
         assert_eq!(home.private(&home.path(name)).unwrap(), None);
     }
+    // Somebody has meant a file to be there.
+    let dangling = home.trusted(&home.path("link")).unwrap_err();
+    assert!(matches!(dangling.problem, FileProblem::DanglingLink), "{dangling}");
     let not_a_directory = home.file("file", 0o600).join("below");
     assert!(matches!(home.trusted(&not_a_directory).unwrap_err().problem, FileProblem::System(_)));
 }

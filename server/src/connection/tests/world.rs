@@ -44,6 +44,7 @@ impl World {
             keys: KeyFiles {
                 authorized: config.paths.authorized_keys.clone(),
                 revoked: config.paths.revoked_keys.clone(),
+                revoked_is_named: config.paths.revoked_keys_named,
                 trust: places.trust(),
             },
             invitations: Invitations::new(&config.paths.state_directory, places.trust()),
