@@ -18,7 +18,7 @@ use tests::{
 };
 
 /// A revoked key is to have no connection after 2 s; what looking may add on a busy machine.
-const REVOKED_WITHIN: Duration = Duration::from_secs(5);
+const REVOKED_WITHIN: Duration = Duration::from_secs(3);
 
 /// A server that nobody can use yet, and that puts up with every failed attempt.
 fn new_server() -> TestServer {
