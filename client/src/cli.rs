@@ -1,5 +1,5 @@
-//! The command line: `run`, `ping`, the REPL. A user of the library like any other; everything here works with its
-//! public names.
+//! The command line: `run`, `ping`, the REPL. A user of the library, beside whose public names it needs what stands behind
+//! them in two places: the settings (`crate::config`), and where keys and known hosts are kept (`crate::access`).
 //!
 //! - `startup`: what has to be so before anything else happens
 //! - `args`: words to options; `environment`, `target` for what is in them

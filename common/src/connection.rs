@@ -1,6 +1,6 @@
 //! A connection: packets over any byte stream, one task reading and one writing.
 //!
-//! The only part of this crate that does I/O. It holds no truth about jobs: losing a connection loses time only.
+//! Knows nothing of TLS, which is one such stream, and holds no truth about jobs: losing a connection loses time only.
 
 mod gather;
 mod reader;

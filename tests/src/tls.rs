@@ -7,8 +7,9 @@ use std::sync::Arc;
 use common::keys::{PrivateKey, PublicKey};
 use rustls::client::AlwaysResolvesClientRawPublicKeys;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
@@ -50,7 +51,8 @@ fn provider() -> Arc<CryptoProvider> {
 
 fn certified(key: &PrivateKey) -> Arc<CertifiedKey> {
     let spki = CertificateDer::from(key.public().to_spki().to_vec());
-    Arc::new(CertifiedKey::new(vec![spki], key.to_signing_key().unwrap()))
+    let signing = any_eddsa_type(&PrivatePkcs8KeyDer::from(key.to_pkcs8().as_slice())).unwrap();
+    Arc::new(CertifiedKey::new(vec![spki], signing))
 }
 
 /// The key that the peer must have; `None` for any.

@@ -6,12 +6,8 @@
 mod openssh;
 
 use std::fmt;
-use std::sync::Arc;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::sign::SigningKey;
 use ssh_key::{Cipher, Kdf};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -117,14 +113,6 @@ impl PrivateKey {
     /// As a PrivateKeyInfo of version 1 (RFC 8410, section 7).
     pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new([PKCS8_PREFIX.as_slice(), self.seed.as_slice()].concat())
-    }
-
-    /// The key as rustls signs with it.
-    ///
-    /// # Errors
-    /// rustls' own, which a key that could be read does not meet.
-    pub fn to_signing_key(&self) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-        any_eddsa_type(&PrivatePkcs8KeyDer::from(self.to_pkcs8().as_slice()))
     }
 }
 

@@ -121,13 +121,6 @@ impl Latencies {
     pub fn are_served(&self) {
         assert!(self.failures() * 100 <= self.runs() && !self.succeeded.is_empty(), "{self}");
     }
-
-    /// Requires the same, and that 99 % of them took less than `bound`.
-    #[track_caller]
-    pub fn are_served_within(&self, bound: Duration) {
-        self.are_served();
-        assert!(self.percentile(99) < bound, "{self}; p99 is to be below {bound:?}");
-    }
 }
 
 impl fmt::Display for Latencies {

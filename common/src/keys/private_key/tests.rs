@@ -3,6 +3,8 @@
 
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use rustls::SignatureScheme;
+use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
+use rustls::pki_types::PrivatePkcs8KeyDer;
 
 use super::*;
 
@@ -103,7 +105,7 @@ fn what_a_key_signs_its_public_half_verifies() {
 #[test]
 fn rustls_signs_with_it() {
     let key = read(PLAIN).unwrap();
-    let signing_key = key.to_signing_key().unwrap();
+    let signing_key = any_eddsa_type(&PrivatePkcs8KeyDer::from(key.to_pkcs8().as_slice())).unwrap();
     assert_eq!(signing_key.public_key().unwrap().as_ref(), key.public().to_spki());
     let signer = signing_key.choose_scheme(&[SignatureScheme::ED25519]).unwrap();
     assert_eq!(signer.sign(b"message").unwrap(), key.sign(b"message"));
