@@ -16,7 +16,6 @@ mod serve;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
 use common::escape::escape;
 use common::keys::Trust;
 use rustix::fs::{OFlags, fcntl_getfl, fstat, makedev};
@@ -33,7 +32,7 @@ pub use self::serve::inetd;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(instead) => return ExitCode::from(report::usage(&instead)),
     };

@@ -72,13 +72,18 @@ impl Config {
     /// The keys in which these settings differ from the `former` ones, of those that hold from a server's start to its
     /// end.
     pub(crate) fn fixed_changes(&self, former: &Self) -> impl Iterator<Item = &'static str> {
-        let (paths, old) = (&self.paths, &former.paths);
+        let Paths { host_key, authorized_keys, revoked_keys, revoked_keys_named, state_directory } =
+            &self.paths;
+        let old = &former.paths;
         let changes = [
             ("listen", self.listen != former.listen),
-            ("host_key", paths.host_key != old.host_key),
-            ("authorized_keys", paths.authorized_keys != old.authorized_keys),
-            ("revoked_keys", paths.revoked_keys != old.revoked_keys),
-            ("state_directory", paths.state_directory != old.state_directory),
+            ("host_key", *host_key != old.host_key),
+            ("authorized_keys", *authorized_keys != old.authorized_keys),
+            (
+                "revoked_keys",
+                (revoked_keys, revoked_keys_named) != (&old.revoked_keys, &old.revoked_keys_named),
+            ),
+            ("state_directory", *state_directory != old.state_directory),
             ("[log]", self.log != former.log),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key)

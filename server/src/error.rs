@@ -1,4 +1,4 @@
-//! Why a server cannot start. Sentences and exit codes are [`crate::cli`]'s.
+//! Why a server cannot start, or one of its commands cannot do its work. Sentences and exit codes are [`crate::cli`]'s.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use crate::host_key::HostKeyError;
 use crate::invitations::InvitationsError;
 use crate::key_files::KeyRefusal;
 
-/// A failure before the first connection.
+/// What ends the program `server` with a failure: of its start, and of the commands that write its files.
 #[derive(Debug, Error)]
 pub enum StartError {
     /// Other machines can reach the address, and nobody is authorised to use it. The operator's fault.
@@ -100,6 +100,9 @@ pub enum StartError {
     /// What was given is no line of `authorized_keys`. The operator's fault.
     #[error("{0}")]
     NoKeyLine(String),
+    /// What was given names no key. The operator's fault.
+    #[error("{0}")]
+    NoFingerprint(String),
     /// An invitation to where nobody can come. The operator's fault.
     #[error("an invitation needs an address that others can connect to")]
     NoInviteTo,

@@ -206,7 +206,8 @@ impl Invitations {
         }
     }
 
-    fn path(&self, id: InvitationId) -> PathBuf {
+    /// Where an invitation is kept: without that file there is none.
+    pub(crate) fn path(&self, id: InvitationId) -> PathBuf {
         self.directory.join(format!("{id}.json"))
     }
 

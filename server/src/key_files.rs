@@ -77,10 +77,10 @@ pub(crate) struct Keys {
 impl Keys {
     /// The lines that could let somebody in at the time `now`, from somewhere.
     pub(crate) fn good(&self, now: SystemTime) -> impl Iterator<Item = &Entry> {
-        self.authorized.entries.iter().filter(move |entry| {
-            let over = entry.options.expires_at().is_some_and(|end| end <= now);
-            !over && !self.revoked.contains(&entry.key)
-        })
+        self.authorized
+            .entries
+            .iter()
+            .filter(move |entry| !entry.options.is_over(now) && !self.revoked.contains(&entry.key))
     }
 
     /// What `key` may do when it comes from `source` (`None`: not over IP) at the time `now`.

@@ -124,7 +124,7 @@ impl Watch {
 
 impl Session {
     fn is_to_be_judged(&self, now: SystemTime) -> bool {
-        !self.judged || self.principal.options().expires_at().is_some_and(|end| end <= now)
+        !self.judged || self.principal.options().is_over(now)
     }
 
     fn judge(&mut self, keys: &Result<Keys, KeyRefusal>, now: SystemTime) {

@@ -217,7 +217,7 @@ fn no_value_no_output_and_no_token_is_written_anywhere() {
         assert_eq!((ran.text(), ran.errors()), (format!("{input}{output}"), format!("{value}\n")));
 
         let address = server.address().to_owned();
-        let line = Ran::of(server.server().args(["invite", "--address", &address])).succeeds();
+        let line = Ran::of(server.server().args(["invite", "--address", &address])).exits(0).text();
         // Somebody whom the server does not know: others spend no invitation.
         Ran::of(Sandbox::new().client().args(["join", line.trim()])).exits(0);
         wait_until("the enrolment is told", DEADLINE, || {
@@ -305,7 +305,7 @@ fn who_cannot_be_recorded_is_not_enrolled() {
     let (server, ann) = (full(""), Sandbox::new());
     let lines = || fs::read_to_string(server.settings_path("authorized_keys")).unwrap();
     let before = lines();
-    let invitation = Ran::of(server.server().args(["invite", "--address", server.address()])).succeeds();
+    let invitation = Ran::of(server.server().args(["invite", "--address", server.address()])).exits(0).text();
     let ran = Ran::of(ann.client().args(["join", invitation.trim()])).exits(125);
     assert!(ran.errors().contains("the server cannot record it"), "{ran:?}");
     assert_eq!(lines(), before);

@@ -177,10 +177,11 @@ fn a_file_that_is_no_socket_is_left_alone() {
 #[test]
 fn a_command_line_that_cannot_be_understood_exits_with_2() {
     let sandbox = Sandbox::new();
-    let table: [(&[&str], &str); 8] = [
+    let table: [(&[&str], &str); 9] = [
         (&["--no-such-option"], "unexpected argument '--no-such-option' found"),
         (&["--lisen", "[::1]:9"], "unexpected argument '--lisen' found (did you mean --listen?)"),
         (&["inviet"], "unrecognized subcommand 'inviet' (did you mean invite?)"),
+        (&["keys", "--listen", "[::1]:9"], "--listen is for a server that serves, `check` and `invite`"),
         (&["authorize"], "the following required arguments were not provided: <KEY>"),
         (&["--listen"], "a value is required for '--listen <ADDRESS>' but none was supplied"),
         (

@@ -350,6 +350,13 @@ fn about_invitations() {
     let spent = "the server does not accept the invitation: it is spent, has expired, or was never made; ask for a new one, \
                  which `server invite` makes";
     assert_eq!(join(line), spent);
+    // What is told with the line takes it back.
+    let ran =
+        Ran::of(server.server().args(["invite", "--ttl", "1h", "--address", server.address()])).exits(0);
+    let told = ran.errors();
+    let path = told.trim_end().strip_prefix("server: it is good once, for 1h; to take it back, rm ").unwrap();
+    fs::remove_file(path).unwrap();
+    assert_eq!(join(ran.text().trim_end()), spent);
 
     let mut short = server.server();
     let short = Ran::of(short.args(["invite", "--ttl", "1s", "--address", server.address()])).exits(0).text();
@@ -385,6 +392,11 @@ fn about_settings() {
     for arguments in [&[][..], &["check"], &["invite"]] {
         assert_eq!(Ran::of(sandbox.server().args(arguments)).complains("server", 78), expected);
     }
+    sandbox.settings("server.toml", "address = '0.0.0.0:9000'\n");
+    let nowhere = "an invitation needs an address that others can connect to; pass --address HOST:PORT";
+    assert_eq!(Ran::of(sandbox.server().arg("check")).exits(78).errors(), format!("server: {nowhere}\n"));
+    let unknown = Ran::of(sandbox.server().args(["revoke", "SHA256:xx"])).complains("server", 78);
+    assert!(unknown.ends_with("; `server keys` lists them"), "{unknown}");
     chmod(path.clone(), 0o666);
     let open = format!("{0}: it can be changed by others (mode 0666); chmod go-w {0}", path.display());
     assert_eq!(Ran::of(sandbox.server().arg("check")).complains("server", 78), open);

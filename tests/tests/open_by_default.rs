@@ -48,7 +48,7 @@ impl Keys {
 
 fn invite(sandbox: &Sandbox, time: &str) {
     let line = Ran::of(sandbox.server().args(["invite", "--ttl", time, "--address", "db1.example"]));
-    assert!(line.succeeds().starts_with("telex://"));
+    assert!(line.exits(0).text().starts_with("telex://"));
 }
 
 /// One whose time is past.

@@ -248,12 +248,14 @@ fn what_needs_a_restart_is_said() {
     let server = audited(Sandbox::with_keys());
     let elsewhere = server.path("elsewhere");
     let text = format!(
-        "authorized_keys = {elsewhere:?}\n[log]\nlevel = \"debug\"\n{}",
+        "authorized_keys = {elsewhere:?}\nrevoked_keys = {:?}\n[log]\nlevel = \"debug\"\n{}",
+        // Where it is anyway; but from now on it would have to be there.
+        server.settings_path("revoked_keys"),
         audit_to(&server.path("audit"))
     );
     change(&server, &text);
     wait_until("the settings are read", LIVE, || server.log().contains("settings read again"));
-    for setting in ["authorized_keys", "[log]"] {
+    for setting in ["authorized_keys", "revoked_keys", "[log]"] {
         let line = format!("changed in the file; it needs a restart to count setting=\"{setting}\"");
         assert!(server.log().contains(&line), "{}", server.log());
     }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use rustix::fs::OFlags;
+use rustix::fs::{Access, OFlags, access};
 use rustix::process::geteuid;
 
 use crate::stderr;
@@ -50,7 +50,8 @@ impl AuditFile {
     /// # Errors
     /// As [`Destination::open`].
     pub(super) fn check(&self) -> io::Result<()> {
-        let has_place = || self.0.parent().is_some_and(Path::is_dir);
+        let can_write = |directory| access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+        let has_place = || self.0.parent().is_some_and(|parent| parent.is_dir() && can_write(parent));
         match Self::options().open(&self.0) {
             Err(error) if error.kind() == io::ErrorKind::NotFound && has_place() => Ok(()),
             opened => check_trust(&opened?),

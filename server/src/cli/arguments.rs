@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use common::duration;
 use common::endpoint::Endpoint;
 use common::keys::authorized_keys::Options;
@@ -20,7 +21,7 @@ pub(super) struct Arguments {
     /// The settings, instead of server.toml in the user's directory or in /etc/telex.
     #[arg(long, value_name = "FILE", global = true)]
     pub(super) config: Option<PathBuf>,
-    /// Address to listen on: host:port, [v6]:port or unix:/path; repeatable.
+    /// Address to listen on: host:port, [v6]:port or unix:/path; repeatable. For serving, `check` and `invite`.
     #[arg(long, value_name = "ADDRESS", global = true)]
     pub(super) listen: Vec<Endpoint>,
     /// Serve the one connection that is stdin, and end with it.
@@ -32,6 +33,25 @@ pub(super) struct Arguments {
     /// How much is logged.
     #[arg(long, value_enum)]
     pub(super) log_level: Option<LogLevel>,
+}
+
+impl Arguments {
+    /// What the command line says.
+    ///
+    /// # Errors
+    /// clap's, also for an address to a command that does not ask where the server listens: it would have no effect.
+    pub(super) fn read() -> Result<Self, clap::Error> {
+        let arguments = Self::try_parse()?;
+        match arguments.verb {
+            Some(Verb::Key | Verb::Keys | Verb::Authorize { .. } | Verb::Revoke { .. })
+                if !arguments.listen.is_empty() =>
+            {
+                let message = "--listen is for a server that serves, `check` and `invite`";
+                Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+            }
+            _ => Ok(arguments),
+        }
+    }
 }
 
 /// What to do instead of serving.
@@ -77,8 +97,6 @@ fn version() -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use common::config::Places;
 use common::endpoint::Endpoint;
 
+use super::invite::can_be_connected_to;
 use super::report::passed_over;
 use super::{Here, print};
 use crate::audit::Audit;
@@ -23,6 +24,9 @@ pub(super) fn check(here: &Here) -> Result<(), StartError> {
     }
     if here.config.listen.is_empty() {
         unix_socket::check(&default_socket()?)?;
+    }
+    if here.config.address.as_ref().is_some_and(|address| !can_be_connected_to(address)) {
+        return Err(StartError::NoInviteTo);
     }
     Audit::check(&here.config.audit)?;
     // A server starts without these, and lets nobody in over TCP.

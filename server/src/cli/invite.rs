@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use common::duration;
 use common::endpoint::{DEFAULT_PORT, Endpoint};
+use common::escape::escape;
 use common::invitation::Invitation;
 use common::keys::authorized_keys::Options;
 use rustix::io::Errno;
@@ -22,7 +24,7 @@ pub(super) fn invite(
 ) -> Result<(), StartError> {
     let now = SystemTime::now();
     let endpoint = clients_address(here, address)?;
-    if options.expires_at().is_some_and(|end| end <= now) {
+    if options.is_over(now) {
         return Err(StartError::Expired);
     }
     if is_stdout_closed() {
@@ -33,10 +35,17 @@ pub(super) fn invite(
     warn_of(&invitations.survey(now)?.problems);
     let token = invitations.make(options, ttl, now)?;
     let line = Invitation { endpoint, host_key, token: token.clone() }.to_string();
-    print(&line).or_else(|error| {
+    if let Err(error) = print(&line) {
         invitations.take_back(&token)?;
-        Err(StartError::Unseen(error))
-    })
+        return Err(StartError::Unseen(error));
+    }
+    let path = invitations.path(token.id());
+    let (program, ttl) = (program_name(), duration::shown(ttl));
+    eprintln!(
+        "{program}: it is good once, for {ttl}; to take it back, rm {}",
+        escape(&path.display().to_string())
+    );
+    Ok(())
 }
 
 /// Where clients reach this server: as the command line says, or the settings, or as far as it can be told from where it
@@ -77,7 +86,7 @@ fn own_address(listen: &[Endpoint]) -> Option<Endpoint> {
 
 /// Whether a client on another machine can be told to connect to it: not to a Unix socket, to port 0, or to all
 /// addresses at once, which can only be listened on.
-fn can_be_connected_to(endpoint: &Endpoint) -> bool {
+pub(super) fn can_be_connected_to(endpoint: &Endpoint) -> bool {
     let Endpoint::Tcp { host, port } = endpoint else { return false };
     *port != 0 && !host.parse().is_ok_and(|address: IpAddr| address.is_unspecified())
 }

@@ -45,7 +45,7 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
     if keys.revoked()?.contains(&entry.key) {
         return Err(StartError::Revoked { key: entry.key.fingerprint(), path: keys.revoked });
     }
-    if is_over(&entry, now) {
+    if entry.options.is_over(now) {
         return Err(StartError::Expired);
     }
     // A file that may not be trusted is not added to.
@@ -53,16 +53,12 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
     let line = authorized_keys::line(&entry.options, &entry.key, &entry.comment);
     append_checked(&keys.authorized, &line, KEYS_MODE, |old, new| {
         let known = AuthorizedKeys::parse(old).entries;
-        if known.iter().any(|known| known.key == entry.key && !is_over(known, now)) {
+        if known.iter().any(|known| known.key == entry.key && !known.options.is_over(now)) {
             return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized.clone() });
         }
         last_line_counts(new, &keys.authorized).map(|()| true)
     })?;
     Ok(print(&format!("{} may connect now", entry.key.fingerprint()))?)
-}
-
-fn is_over(entry: &Entry, now: SystemTime) -> bool {
-    entry.options.expires_at().is_some_and(|end| end <= now)
 }
 
 /// Whether the last line of this text of an `authorized_keys` is one that is read.
@@ -95,7 +91,7 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
     let fingerprint = match key.parse::<Fingerprint>() {
         Ok(fingerprint) => fingerprint,
         Err(error) => {
-            key.parse::<PublicKey>().map_err(|_| StartError::NoKeyLine(error.to_string()))?.fingerprint()
+            key.parse::<PublicKey>().map_err(|_| StartError::NoFingerprint(error.to_string()))?.fingerprint()
         }
     };
     let authorized = keys.authorized()?;

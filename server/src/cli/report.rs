@@ -58,7 +58,7 @@ fn code(error: &StartError) -> u8 {
 }
 
 /// What to do next.
-fn advice(error: &StartError) -> Option<String> {
+pub(super) fn advice(error: &StartError) -> Option<String> {
     match error {
         StartError::NoKeys { .. } => Some(
             "let somebody in first, with `server authorize 'ssh-ed25519 …'` or `server invite`".to_owned(),
@@ -67,6 +67,8 @@ fn advice(error: &StartError) -> Option<String> {
         StartError::NoKeyLine(_) => {
             Some("pass the line that `client key` prints: ssh-ed25519 AAAA…".to_owned())
         }
+        StartError::NoFingerprint(_) => Some("`server keys` lists them".to_owned()),
+        StartError::Listed { .. } => Some("to change its options, edit that line".to_owned()),
         StartError::Revoked { path, .. } => {
             Some(format!("if that is to end, take its line out of {} first", path.display()))
         }

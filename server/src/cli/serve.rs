@@ -91,7 +91,7 @@ async fn listen(arguments: Arguments, config: Config) -> Result<(), StartError> 
 fn reload(arguments: &Arguments, settings: &Settings) {
     match load(arguments).and_then(|config| settings.change(config)) {
         Ok(()) => info!("settings read again"),
-        Err(error) => error!(%error, "settings stay as they were"),
+        Err(error) => error!(%error, advice = report::advice(&error), "settings stay as they were"),
     }
 }
 

@@ -80,13 +80,18 @@ impl Options {
         self.expiry.and_then(Expiry::time)
     }
 
+    /// Whether the key's time is past at the time `now`.
+    pub fn is_over(&self, now: SystemTime) -> bool {
+        self.expiry.is_some_and(|expiry| expiry.is_over(now))
+    }
+
     /// Whether the key may be used from `source` at the time `now`. `None` is a peer without an IP address, on a Unix
     /// socket: no `from="…"` lets it in.
     ///
     /// # Errors
     /// What refuses it.
     pub fn permits(&self, source: Option<IpAddr>, now: SystemTime) -> Result<(), OptionsRefusal> {
-        if self.expiry.is_some_and(|expiry| expiry.is_over(now)) {
+        if self.is_over(now) {
             return Err(OptionsRefusal::Expired);
         }
         match &self.sources {
@@ -224,27 +229,29 @@ fn unquote(text: &str) -> Option<(String, &str)> {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // An option that is left out here is lost wherever a line is written: this names them all.
+        let Self { restrict, terminal, command, sources, expiry, environment } = self;
         let mut comma = "";
         let mut option = |text: fmt::Arguments<'_>| {
             let separator = std::mem::replace(&mut comma, ",");
             write!(f, "{separator}{text}")
         };
-        match (self.restrict, self.terminal) {
+        match (*restrict, *terminal) {
             (true, true) => option(format_args!("restrict,pty"))?,
             (true, false) => option(format_args!("restrict"))?,
             (false, false) => option(format_args!("no-pty"))?,
             (false, true) => {}
         }
-        if let Some(command) = &self.command {
+        if let Some(command) = command {
             option(format_args!("command={}", Quoted(command)))?;
         }
-        if let Some(sources) = &self.sources {
+        if let Some(sources) = sources {
             option(format_args!("from=\"{sources}\""))?;
         }
-        if let Some(expiry) = &self.expiry {
+        if let Some(expiry) = expiry {
             option(format_args!("expiry-time=\"{expiry}\""))?;
         }
-        for (name, value) in &self.environment {
+        for (name, value) in environment {
             option(format_args!("environment={}", Quoted(&format!("{name}={value}"))))?;
         }
         Ok(())
