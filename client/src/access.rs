@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use common::config::Places;
 use common::keys::known_hosts::{self, HostName, KnownHosts, Verdict};
-use common::keys::{Fingerprint, PrivateKey, PublicKey, Trust, append_checked, read_private, read_trusted};
+use common::keys::{Fingerprint, PrivateKey, PublicKey, Trust, append_line, read_private, read_trusted};
 use common::tls::Identity;
 
 use crate::error::{Distrust, Error, Untrusted};
@@ -87,7 +87,7 @@ impl Access {
     /// [`Error::Write`]; [`Error::Untrusted`] if the host has become known by another key meanwhile, or this key is
     /// revoked for it.
     pub fn remember(&self, host: &HostName, key: &PublicKey) -> Result<(), Error> {
-        append_checked(&self.known_hosts, &known_hosts::line(host, key, ""), KNOWN_HOSTS_MODE, |text, _| {
+        append_line(&self.known_hosts, &known_hosts::line(host, key, ""), KNOWN_HOSTS_MODE, |text, _| {
             // Others may have confirmed another key since somebody looked.
             let trust = self.host_in(text, host.clone());
             match trust.known.verdict(host, key) {

@@ -9,7 +9,7 @@
 //! - [`revoked_keys`]: which keys are good for nothing any more
 //! - [`Problem`], [`LineError`]: what is wrong with a line of these files
 //! - [`read_trusted`], [`read_private`]: files that nobody else can have changed; [`read_untrusted`]: others
-//! - [`create_private`], [`append_line`], [`append_checked`], [`rewrite`]: files that are whole at every moment
+//! - [`create_private`], [`append_line`], [`rewrite`]: files that are whole at every moment
 //! - [`agent`]: keys that an ssh-agent keeps; the one part that talks to somebody
 
 pub mod agent;
@@ -32,4 +32,4 @@ pub use file::{
 pub use line_error::{LineError, Problem};
 pub use private_key::{PrivateKey, PrivateKeyError};
 pub use public_key::{Fingerprint, KeyError, PublicKey};
-pub use write::{WriteError, append_checked, append_line, create_private, rewrite};
+pub use write::{WriteError, append_line, create_private, rewrite};

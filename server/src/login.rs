@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
 use common::invitation::{InvitationId, Token};
 use common::keys::authorized_keys::{self, AuthorizedKeys, Options};
-use common::keys::{LineError, Problem, PublicKey, Trust, WriteError, append_checked};
+use common::keys::{LineError, Problem, PublicKey, Trust, WriteError, append_line};
 use thiserror::Error;
 
 use crate::audit;
@@ -70,7 +70,7 @@ impl Door {
                 match self.keys.read()?.options(&key, Some(address.ip()), now) {
                     Ok(options) => options,
                     Err(refusal) => {
-                        return self.invite(&key, token, address, refusal, hello, now).map(Answer::Invited);
+                        return self.redeem(&key, token, address, refusal, hello, now).map(Answer::Invited);
                     }
                 }
             }
@@ -83,7 +83,7 @@ impl Door {
     }
 
     /// Spends the invitation of `token` for a `key` that is otherwise refused.
-    fn invite(
+    fn redeem(
         &self,
         key: &PublicKey,
         token: &Token,
@@ -108,7 +108,7 @@ impl Door {
         let Invited { key, address, options, invitation } = invited;
         let comment = format!("invited {invitation} from {}", address.ip());
         let line = authorized_keys::line(options, key, &comment);
-        append_checked(&self.keys.authorized, &line, KEYS_MODE, |_, new| {
+        append_line(&self.keys.authorized, &line, KEYS_MODE, |_, new| {
             match AuthorizedKeys::parse(new).problems.pop() {
                 Some(Problem { error: LineError::TooMany { .. }, .. }) => Err(LoginRefusal::Full),
                 _ => Ok(true),

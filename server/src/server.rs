@@ -111,7 +111,7 @@ impl Settings {
         for setting in live.config.fixed_changes(&self.0.live().config) {
             warn!(setting, "changed in the file; it needs a restart to count");
         }
-        self.0.change(live);
+        self.0.go_by(live);
         self.0.record(&Event::Server(ServerChange::Reloaded));
         Ok(())
     }

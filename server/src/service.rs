@@ -80,7 +80,7 @@ impl Service {
     }
 
     /// Goes by other settings from now on; what concerns addresses and files needs another server.
-    pub(crate) fn change(&self, live: Live) {
+    pub(crate) fn go_by(&self, live: Live) {
         self.gate.set_limits(live.config.admission());
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }

@@ -43,9 +43,9 @@ struct Revoked {
     reason: Arc<OnceLock<String>>,
 }
 
-/// A place among the sessions; given up when dropped.
+/// That somebody is among the sessions; until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct Entry<'a> {
     sessions: &'a Sessions,
     number: u64,
     revoked: Revoked,
@@ -53,13 +53,13 @@ pub(crate) struct Place<'a> {
 
 impl Sessions {
     /// Counts somebody who was let in.
-    pub(crate) fn enter(&self, principal: Principal) -> Place<'_> {
+    pub(crate) fn enter(&self, principal: Principal) -> Entry<'_> {
         let mut table = self.lock();
         table.last += 1;
         let (number, revoked) = (table.last, Revoked::default());
         let judged = matches!(principal.peer(), Peer::User { .. });
         table.sessions.insert(number, Session { principal, revoked: revoked.clone(), judged });
-        Place { sessions: self, number, revoked }
+        Entry { sessions: self, number, revoked }
     }
 
     /// Looks at the files of keys again and again, and ends the sessions of those who would not be let in now as they
@@ -146,7 +146,7 @@ impl Session {
     }
 }
 
-impl Place<'_> {
+impl Entry<'_> {
     /// Waits until its key is not good any more.
     pub(crate) async fn revoked(&self) {
         self.revoked.token.cancelled().await;
@@ -158,7 +158,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Entry<'_> {
     fn drop(&mut self) {
         self.sessions.lock().sessions.remove(&self.number);
     }

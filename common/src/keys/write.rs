@@ -36,24 +36,18 @@ pub fn create_private(path: &Path, contents: &[u8]) -> Result<(), WriteError> {
     directory.sync().map_err(system)
 }
 
-/// Adds `line` at the end, and the newline that is missing before it. A new file gets `mode`, whatever the umask; an
-/// old one keeps its own. Loses nothing that another process adds at the same time by [`append_line`], [`append_checked`]
-/// or [`rewrite`], and waits for it, 10 s at most.
+/// Adds `line` at the end, and the newline that is missing before it, if `check` agrees. A new file gets `mode`, whatever
+/// the umask; an old one keeps its own. Loses nothing that another process adds at the same time by this or [`rewrite`],
+/// and waits for it, 10 s at most.
+///
+/// `check` gets the contents as they are and as they would be, and says whether the line is to be added. No other process
+/// changes the file between that and the writing by these functions, so what was found out before, and may have changed
+/// meanwhile, is to be looked at again there. It keeps others waiting: it is to decide, not to wait.
 ///
 /// # Errors
-/// [`WriteError::NotOneLine`] for a line with a line break; else as [`rewrite`].
-pub fn append_line(path: &Path, line: &str, mode: u32) -> Result<(), WriteError> {
-    append_checked(path, line, mode, |_, _| Ok(true))
-}
-
-/// As [`append_line`], if `check` agrees, which gets the contents as they are and as they would be: whether the line is
-/// to be added. No other process changes the file between the check and the writing by these functions, so what was
-/// found out before, and may have changed meanwhile, is to be looked at again here. `check` keeps others waiting: it
-/// is to decide, not to wait.
-///
-/// # Errors
-/// That of `check`, and as [`append_line`]; the old contents are then still there.
-pub fn append_checked<E: From<WriteError>>(
+/// That of `check`; [`WriteError::NotOneLine`] for a line with a line break; else as [`rewrite`]. The old contents are then
+/// still there.
+pub fn append_line<E: From<WriteError>>(
     path: &Path,
     line: &str,
     mode: u32,

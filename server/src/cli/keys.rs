@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use common::keys::authorized_keys::{self, AuthorizedKeys, Entry};
 use common::keys::revoked_keys::RevokedKeys;
-use common::keys::{Fingerprint, LineError, Problem, PublicKey, append_checked, rewrite};
+use common::keys::{Fingerprint, LineError, Problem, PublicKey, append_line, rewrite};
 
 use super::{Here, print};
 use crate::error::StartError;
@@ -51,7 +51,7 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
     // A file that may not be trusted is not added to.
     keys.authorized()?;
     let line = authorized_keys::line(&entry.options, &entry.key, &entry.comment);
-    append_checked(&keys.authorized, &line, KEYS_MODE, |old, new| {
+    append_line(&keys.authorized, &line, KEYS_MODE, |old, new| {
         let known = AuthorizedKeys::parse(old).entries;
         if known.iter().any(|known| known.key == entry.key && !known.options.is_over(now)) {
             return Err(StartError::Listed { key: entry.key.fingerprint(), path: keys.authorized.clone() });
@@ -131,7 +131,7 @@ fn write_revocation(keys: &KeyFiles, fingerprint: &Fingerprint, comment: &str) -
         LineError::TooMany { limit } => StartError::Full { path: path.clone(), limit },
         _ => StartError::Key(KeyRefusal::UnreadableRevocations { path: path.clone(), problem }),
     };
-    append_checked(path, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE, |old, new| {
+    append_line(path, format!("{fingerprint} {comment}").trim_end(), KEYS_MODE, |old, new| {
         let is_in_it = RevokedKeys::parse(old).map_err(refusal)?.has(fingerprint);
         RevokedKeys::parse(new).map_err(refusal)?;
         Ok(!is_in_it)

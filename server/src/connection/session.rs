@@ -41,7 +41,7 @@ impl Session {
     pub(super) async fn serve(mut self, service: &Arc<Service>) {
         let (connection, peer) = (self.visitor.id(), *self.principal.peer());
         record::change(service, connection, &peer, ConnectionChange::Opened);
-        let place = service.sessions.enter(self.principal.clone());
+        let entry = service.sessions.enter(self.principal.clone());
         let mut jobs =
             Jobs::new(Arc::clone(service), self.principal.clone(), connection, self.sender.clone());
         let sent_away = tokio::select! {
@@ -49,7 +49,7 @@ impl Session {
                 routed.is_err_and(|error| self.part_with(service, &error))
             }
             // Whatever it waits for: a client that does not read makes it wait for long.
-            () = place.revoked() => {
+            () = entry.revoked() => {
                 let close = Close::new(CloseCode::Denied, "this key is not authorised any more");
                 self.sender.try_send_control(Packet::Close(close)).ok();
                 true
@@ -65,7 +65,7 @@ impl Session {
             finish_writing(writer).await;
         }
         debug!("disconnected");
-        let closed = place.reason().map_or(ConnectionChange::Closed, ConnectionChange::Ended);
+        let closed = entry.reason().map_or(ConnectionChange::Closed, ConnectionChange::Ended);
         record::change(service, connection, &peer, closed);
         drop((visitor, reader));
     }

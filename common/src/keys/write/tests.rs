@@ -19,6 +19,11 @@ fn names(directory: &TempDir) -> BTreeSet<String> {
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// Adds a line, whatever the file says.
+fn append(path: &Path, line: &str, mode: u32) -> Result<(), WriteError> {
+    append_line(path, line, mode, |_, _| Ok(true))
+}
+
 fn set(names: &[&str]) -> BTreeSet<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -88,10 +93,10 @@ fn a_path_that_cannot_be_written_is_named_with_the_reason() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("file"), "").unwrap();
     let path = home.path().join("file/below");
-    for error in [create_private(&path, b"").unwrap_err(), append_line(&path, "", 0o600).unwrap_err()] {
+    for error in [create_private(&path, b"").unwrap_err(), append(&path, "", 0o600).unwrap_err()] {
         assert_eq!(error.to_string(), format!("cannot write {}: not a directory", path.display()));
     }
-    assert!(matches!(append_line(home.path(), "", 0o600), Err(WriteError::File(_))));
+    assert!(matches!(append(home.path(), "", 0o600), Err(WriteError::File(_))));
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn a_line_is_added_after_whatever_is_there() {
         if let Some(old) = old {
             fs::write(&path, old).unwrap();
         }
-        append_line(&path, "line", 0o600).unwrap();
+        append(&path, "line", 0o600).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), new, "{old:?}");
         assert_eq!(names(&home), set(&["file"]));
     }
@@ -121,7 +126,7 @@ fn a_line_is_added_only_if_the_check_agrees() {
     let path = home.path().join("file");
     let add = |line, answer: fn() -> Result<bool, WriteError>| {
         let mut seen = None;
-        let added = append_checked(&path, line, 0o600, |old, new| {
+        let added = append_line(&path, line, 0o600, |old, new| {
             seen = Some((old.to_vec(), new.to_vec()));
             answer()
         });
@@ -148,7 +153,7 @@ fn of_many_that_add_a_line_unless_there_is_one_one_does() {
             let path = &path;
             scope.spawn(move || {
                 let is_first = |old: &[u8], _: &[u8]| Ok::<_, WriteError>(old.is_empty());
-                append_checked(path, &writer.to_string(), 0o600, is_first).unwrap();
+                append_line(path, &writer.to_string(), 0o600, is_first).unwrap();
             });
         }
     });
@@ -160,7 +165,7 @@ fn a_line_with_a_line_break_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("file");
     for line in ["a\nb", "a\r", "\0"] {
-        assert!(matches!(append_line(&path, line, 0o600), Err(WriteError::NotOneLine)));
+        assert!(matches!(append(&path, line, 0o600), Err(WriteError::NotOneLine)));
     }
     assert!(!path.exists());
 }
@@ -170,11 +175,11 @@ fn a_new_file_gets_the_mode_and_an_old_one_keeps_its_own() {
     let home = tempfile::tempdir().unwrap();
     let path = home.path().join("made/file");
     // More than any usual umask leaves.
-    append_line(&path, "a", 0o666).unwrap();
+    append(&path, "a", 0o666).unwrap();
     assert_eq!(mode(&path), 0o666);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
-    append_line(&path, "b", 0o600).unwrap();
+    append(&path, "b", 0o600).unwrap();
     assert_eq!(mode(&path), 0o640);
     rewrite(&path, |_| b"c".to_vec()).unwrap();
     assert_eq!(mode(&path), 0o640);
@@ -193,7 +198,7 @@ fn an_old_file_keeps_its_owner() {
         std::os::unix::fs::chown(&path, Some(1000), Some(1000)).unwrap();
     }
     let before = fs::metadata(&path).unwrap();
-    append_line(&path, "a", 0o600).unwrap();
+    append(&path, "a", 0o600).unwrap();
     let after = fs::metadata(&path).unwrap();
     assert_eq!((before.uid(), before.gid()), (after.uid(), after.gid()));
     assert_ne!(before.ino(), after.ino());
@@ -206,7 +211,7 @@ fn a_link_stays_a_link() {
     fs::write(home.path().join("real/file"), "a\n").unwrap();
     let link = home.path().join("link");
     symlink("real/file", &link).unwrap();
-    append_line(&link, "b", 0o600).unwrap();
+    append(&link, "b", 0o600).unwrap();
     assert!(link.is_symlink());
     assert_eq!(fs::read(home.path().join("real/file")).unwrap(), b"a\nb\n");
     assert_eq!(names(&home), set(&["real", "link"]));
@@ -217,7 +222,7 @@ fn a_link_that_leads_nowhere_stays_as_well() {
     let home = tempfile::tempdir().unwrap();
     let link = home.path().join("link");
     symlink("nowhere", &link).unwrap();
-    assert!(matches!(append_line(&link, "a", 0o600), Err(WriteError::System { .. })));
+    assert!(matches!(append(&link, "a", 0o600), Err(WriteError::System { .. })));
     assert!(link.is_symlink());
 }
 
@@ -242,7 +247,7 @@ fn nothing_grows_beyond_what_is_read() {
     assert!(matches!(error, WriteError::TooLarge { size, .. } if size == TRUSTED_FILE_BYTES + 1));
     assert_eq!(fs::read(&path).unwrap(), b"a");
     fs::write(&path, vec![0; TRUSTED_FILE_BYTES + 1]).unwrap();
-    assert!(matches!(append_line(&path, "a", 0o600), Err(WriteError::File(_))));
+    assert!(matches!(append(&path, "a", 0o600), Err(WriteError::File(_))));
     assert_eq!(names(&home), set(&["file"]));
 }
 
@@ -255,7 +260,7 @@ fn many_that_add_lines_at_the_same_time_lose_none() {
             let path = &path;
             scope.spawn(move || {
                 for line in 0..25 {
-                    append_line(path, &format!("{writer} {line}"), 0o600).unwrap();
+                    append(path, &format!("{writer} {line}"), 0o600).unwrap();
                 }
             });
         }
