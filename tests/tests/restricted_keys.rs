@@ -101,6 +101,17 @@ fn restrict_leaves_the_command_and_takes_the_variables() {
 }
 
 #[test]
+fn a_restricted_key_has_no_prompt_and_is_told_so_before_its_first_line() {
+    for options in ["restrict", "command=\"echo forced\""] {
+        let server = server(&format!("{options} KEY\n"));
+        let script = b"echo one\necho two\n";
+        let message = Ran::with_input(server.client().arg("repl"), script).complains("client", 125);
+        let sentence = "this key is restricted on the server and has no prompt; use client run";
+        assert_eq!(message, sentence, "{options}");
+    }
+}
+
+#[test]
 fn environment_is_set_and_wins() {
     let server = server("environment=\"WHO=me\",environment=\"LANG=C\",environment=\"WHO=you\" KEY\n");
     assert_eq!(server.run(["-e", "WHO=x", "-e", "LANG=y", "echo $WHO $LANG"]).succeeds(), "me C\n");

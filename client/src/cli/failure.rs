@@ -153,6 +153,9 @@ pub(crate) enum Failure {
     /// The REPL could not make its place on the server.
     #[error("cannot keep state on the server: {0}")]
     Session(String),
+    /// The server runs no line of the REPL's for this key.
+    #[error("this key is restricted on the server and has no prompt; use client run")]
+    RestrictedKey,
     /// The REPL's server goes, and its state with it.
     #[error("the server is stopping: start it again, or name another one with -H")]
     ServerStopping,

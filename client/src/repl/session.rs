@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use common::job::{Outcome, Signal};
+use common::job::{Outcome, Signal, StartFailure};
 use tokio::time;
 
 use crate::cli::failure::Failure;
@@ -17,6 +17,9 @@ use crate::{Client, Command, Job, Stdin};
 
 const LINE_SCRIPT: &str = include_str!("session.sh");
 const KEEPER_SCRIPT: &str = include_str!("keeper.sh");
+
+/// The variable that tells a line's shell where the state is. Every line needs it, and a restricted key may not set it.
+const STATE_VARIABLE: &str = "TELEX_STATE";
 
 /// How long the private directory may take to be removed.
 const END: Duration = Duration::from_secs(2);
@@ -35,9 +38,13 @@ impl<'a> Session<'a> {
     /// Makes a place for the state.
     ///
     /// # Errors
-    /// [`Failure::Session`] if the server's machine does not allow it, [`Failure::Client`] for the connection.
+    /// [`Failure::RestrictedKey`] if the server will run none of its lines, [`Failure::Session`] if the server's machine
+    /// does not allow it, [`Failure::Client`] for the connection.
     pub(crate) async fn open(client: &'a Client) -> Result<Self, Failure> {
-        let mut keeper = client.shell(KEEPER_SCRIPT).stdin(Stdin::Piped).start().await?;
+        let mut keeper = client.shell(KEEPER_SCRIPT);
+        // It has no use for it. What the server says of it here, it would say of every line.
+        keeper.env(STATE_VARIABLE, "");
+        let mut keeper = keeper.stdin(Stdin::Piped).start().await?;
         let said = first_lines(&mut keeper).await;
         let mut lines = said.split(|byte| *byte == b'\n');
         match (lines.next(), lines.next(), lines.next()) {
@@ -53,7 +60,7 @@ impl<'a> Session<'a> {
     pub(crate) fn command(&self, line: &[u8]) -> Command<'a> {
         let mut command = self.client.shell(LINE_SCRIPT);
         // In the environment and not in the script: nothing needs to be quoted, and no other user can see it.
-        command.env("TELEX_STATE", OsStr::from_bytes(&self.state));
+        command.env(STATE_VARIABLE, OsStr::from_bytes(&self.state));
         command.env("TELEX_LINE", OsStr::from_bytes(line));
         command.env("TELEX_STATUS", self.status.to_string());
         command
@@ -145,6 +152,15 @@ async fn refusal(mut keeper: Job) -> Failure {
         Ok(_) if !complaint.is_empty() => {
             Failure::Session(String::from_utf8_lossy(complaint.trim_ascii()).into_owned())
         }
+        Ok(finished) if is_about_the_key(&finished.outcome) => Failure::RestrictedKey,
         Ok(finished) => Failure::Session(finished.outcome.to_string()),
+    }
+}
+
+/// Whether the server refuses the variable, and not this one job: it then names it.
+fn is_about_the_key(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::NotStarted(StartFailure::Refused(reason)) => reason.contains(STATE_VARIABLE),
+        _ => false,
     }
 }
