@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::invitation;
+
 /// The port of a server that names none.
 pub const DEFAULT_PORT: u16 = 9000;
 
@@ -45,7 +47,14 @@ impl FromStr for Endpoint {
                 Err(EndpointError::RelativePath { text: text.to_owned() })
             };
         }
+        if text.starts_with(invitation::SCHEME) {
+            return Err(EndpointError::Invitation);
+        }
         let (host, port) = split_port(text)?;
+        // The system would take a number for an address of version 4, which nobody means: 5000 is 0.0.19.136.
+        if !host.is_empty() && is_number(host) {
+            return Err(EndpointError::NoHost { text: text.to_owned() });
+        }
         let port = match port {
             None => DEFAULT_PORT,
             Some(digits) => {
@@ -65,7 +74,11 @@ impl FromStr for Endpoint {
 
 /// Digits only: Rust would take a sign, too.
 fn parse_port(digits: &str) -> Option<u16> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+    is_number(digits).then(|| digits.parse().ok()).flatten()
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Splits `host:port`, `[v6]:port` and a bare v6 address, which has colons of its own.
@@ -139,6 +152,15 @@ pub enum EndpointError {
         /// What was written.
         text: String,
     },
+    /// A number where the host should be.
+    #[error("not a host: {text:?} (a port needs its host: localhost:5000)")]
+    NoHost {
+        /// What was written.
+        text: String,
+    },
+    /// An invitation. It is not repeated: most of it is a secret.
+    #[error("that is an invitation to a server; accept it first: client join LINE")]
+    Invitation,
     /// The port part.
     #[error("not a port between 0 and 65535: {text:?} (write host:port; without one it is 9000)")]
     Port {

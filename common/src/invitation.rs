@@ -22,7 +22,7 @@ use crate::endpoint::Endpoint;
 use crate::keys::Fingerprint;
 
 /// How every invitation begins.
-const SCHEME: &str = "telex://";
+pub(crate) const SCHEME: &str = "telex://";
 
 /// Which invitation a token belongs to; no secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
     let host = prop_oneof![
-        "[a-z0-9][a-z0-9.-]{0,30}",
+        // Digits alone are a port without a host.
+        "[0-9]{0,3}[a-z][a-z0-9.-]{0,30}",
         any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string()),
         any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string()),
         any::<std::net::Ipv6Addr>().prop_map(|address| format!("{address}%eth0")),
@@ -109,7 +110,13 @@ fn bad_endpoints_are_refused_for_what_is_wrong_with_them() {
     let port = |text: String| EndpointError::Port { text };
     let user = |text: String| EndpointError::User { text };
     let path = |text: String| EndpointError::RelativePath { text };
-    let table: [(&str, Refusal); 19] = [
+    let no_host = |text: String| EndpointError::NoHost { text };
+    let table: [(&str, Refusal); 24] = [
+        ("5000", no_host),
+        ("0", no_host),
+        ("user@5000", |_| EndpointError::NoHost { text: "5000".to_owned() }),
+        ("5000:9000", no_host),
+        ("telex://db1:9000/key/token", |_| EndpointError::Invitation),
         ("", host),
         (":9000", host),
         ("a b", host),
