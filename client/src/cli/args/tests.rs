@@ -111,6 +111,7 @@ fn a_misspelt_option_is_no_command() {
     let sentence = "unknown option --timeot (did you mean --timeout?); see `client run --help`";
     assert_eq!(complaint(&["run", "--timeot", "3s", "ls"]), sentence);
     assert_eq!(complaint(&["run", "-x", "ls"]), "unknown option -x; see `client run --help`");
+    assert!(complaint(&["--ident", "x"]).starts_with("unknown option --ident (did you mean --identity?)"));
     assert!(complaint(&["rum", "ls"]).starts_with("unknown command rum (did you mean run?)"));
     assert!(complaint(&["ls"]).starts_with("unknown command ls;"));
     assert!(complaint(&["--cwd", "/", "run", "ls"]).starts_with("unknown option --cwd; see `client --help`"));
