@@ -208,7 +208,8 @@ impl Work<'_> {
                 self.finish(&finished, signal);
                 signal
             }
-            Ending::Over { result: Err(error), .. } => {
+            Ending::Over { result: Err(error), signal, .. } => {
+                report::end_echo(signal);
                 return Err(Failure::lost(&job, error).await.into());
             }
             Ending::Left => {
@@ -216,6 +217,7 @@ impl Work<'_> {
                 Some(Signal::INT)
             }
             Ending::Unanswered(signal) => {
+                report::end_echo(Some(signal));
                 self.complain("the server does not answer");
                 self.code = exit_code::of_signal(signal);
                 Some(signal)
@@ -231,9 +233,7 @@ impl Work<'_> {
     }
 
     fn finish(&mut self, finished: &Finished, signal: Option<Signal>) {
-        if signal == Some(Signal::INT) {
-            report::end_echo();
-        }
+        report::end_echo(signal);
         self.code = exit_code::of_outcome(&finished.outcome);
         match &finished.outcome {
             Outcome::Exited(0) => {}
@@ -247,7 +247,7 @@ impl Work<'_> {
 
     /// Gives up waiting for `job`, which is cancelled when it is dropped.
     fn leave(&mut self, job: &Job) {
-        report::end_echo();
+        report::end_echo(Some(Signal::INT));
         self.code = exit_code::INTERRUPTED;
         self.complain(format_args!("interrupted twice: the server ends job {}", job.id()));
     }

@@ -1,9 +1,9 @@
 //! A client that is gone takes its command along: the whole tree of it, with every means there is.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tests::{
-    DEADLINE, Mark, RawClient, Running, TestServer, is_stopped, process_state, start, wait_until,
+    DEADLINE, Mark, RawClient, Running, Terminal, TestServer, is_stopped, process_state, start, wait_until,
     zombie_children,
 };
 
@@ -152,4 +152,22 @@ fn a_server_that_does_not_answer_does_not_keep_a_terminated_client() {
     let message = client.finish().complains("client", 143);
     server.signal(Signal::CONT);
     assert!(message.contains("does not answer"), "{message}");
+}
+
+#[test]
+fn what_is_said_after_ctrl_c_has_a_line_of_its_own() {
+    let server = TestServer::start();
+    let mut terminal = Terminal::new();
+    let mut client = server.client();
+    client.args(["run", "-n", "echo ready; exec sleep 1000"]);
+    let mut client = client.stdout(terminal.end()).stderr(terminal.end()).spawn().unwrap();
+    terminal.wait_for("ready\r\n");
+    server.signal(Signal::STOP);
+    wait_until("the server is stopped", DEADLINE, || is_stopped(server.process_id()));
+    kill_process(Pid::from_child(&client), Signal::INT).unwrap();
+    wait_until("the client ends", DEADLINE, || client.try_wait().unwrap().is_some());
+    server.signal(Signal::CONT);
+    // What the terminal has shown of Ctrl-C would stand before the first end of a line.
+    let shown = terminal.shown();
+    assert!(shown.starts_with("ready\r\n\r\nclient: the server does not answer"), "{shown}");
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use common::job::Signal;
 use tokio::signal::unix::{self, SignalKind};
 use tokio::time::{self, Instant};
 
@@ -43,7 +44,7 @@ async fn try_ping(options: &Options, ping: &PingOptions, reporter: &Reporter) ->
         shown = round_trips(&connection, ping, &mut statistics, reporter) => shown,
         // The summary of what came so far is what the user wants then.
         _ = interrupt.recv() => {
-            report::end_echo();
+            report::end_echo(Some(Signal::INT));
             Ok(())
         }
         _ = terminate.recv() => Ok(()),
@@ -54,9 +55,7 @@ async fn try_ping(options: &Options, ping: &PingOptions, reporter: &Reporter) ->
     match shown {
         Ok(()) if statistics.is_complete() => Ok(0),
         Ok(()) => Ok(SOME_LOST),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-            Ok(exit_code::of_signal(common::job::Signal::PIPE))
-        }
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(exit_code::of_signal(Signal::PIPE)),
         Err(error) => Err(Failure::Stdout(error)),
     }
 }

@@ -13,7 +13,7 @@ use common::connection::ConnectionError;
 use common::endpoint::Endpoint;
 use common::escape::escape;
 use common::greeting::CloseCode;
-use common::job::{Outcome, SpecError, StartFailure};
+use common::job::{Outcome, Signal, SpecError, StartFailure};
 use common::keys::PrivateKeyError;
 use common::reason::system_reason;
 use common::tls::{Alert, TlsError};
@@ -60,9 +60,10 @@ impl Reporter {
     }
 }
 
-/// Ends the line on which a terminal has shown `^C`, so that what is said next has one of its own.
-pub(crate) fn end_echo() {
-    if io::stderr().is_terminal() {
+/// Ends the line on which a terminal has shown `^C`, if that is where `signal` came from, so that what is said next has one
+/// of its own.
+pub(crate) fn end_echo(signal: Option<Signal>) {
+    if signal == Some(Signal::INT) && io::stderr().is_terminal() {
         print("");
     }
 }

@@ -81,15 +81,18 @@ impl Call {
                 .await;
         match ending {
             Ending::Over { result: Ok(finished), relayed, signal } => {
-                if signal == Some(Signal::INT) && report::outcome(&finished.outcome, None, false).is_some() {
-                    report::end_echo();
+                if report::outcome(&finished.outcome, None, false).is_some() {
+                    report::end_echo(signal);
                 }
                 self.finish(run, &finished, relayed, narrator, reporter).await
             }
-            Ending::Over { result: Err(error), .. } => self.lose(error, narrator, reporter).await,
+            Ending::Over { result: Err(error), signal, .. } => {
+                report::end_echo(signal);
+                self.lose(error, narrator, reporter).await
+            }
             Ending::Left => {
                 let id = self.job.id();
-                report::end_echo();
+                report::end_echo(Some(Signal::INT));
                 reporter.say(format_args!(
                     "interrupted twice: leaving job {id} to the server, which ends it (HUP, TERM after 1 s, KILL after 10 s)"
                 ));
@@ -97,6 +100,7 @@ impl Call {
                 exit_code::INTERRUPTED
             }
             Ending::Unanswered(signal) => {
+                report::end_echo(Some(signal));
                 reporter.say(format_args!(
                     "the server does not answer: leaving job {}, which it ends if it still can",
                     self.job.id()
@@ -105,6 +109,7 @@ impl Call {
                 exit_code::of_signal(signal)
             }
             Ending::CutShort { result, signal } => {
+                report::end_echo(Some(signal));
                 reporter.say(CUT_SHORT);
                 if let Ok(finished) = result {
                     self.input.settle(finished.stdin_consumed);
@@ -138,6 +143,7 @@ impl Call {
                 return exit_code::FAILED;
             }
             Err(signal) => {
+                report::end_echo(Some(signal));
                 reporter.say(CUT_SHORT);
                 return exit_code::of_signal(signal);
             }
