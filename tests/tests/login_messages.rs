@@ -111,8 +111,8 @@ fn about_an_encrypted_key() {
     let message = Ran::of(alone.args(["-H", server.address(), "run", "-n", "true"])).complains("client", 125);
     assert_eq!(
         general(&message, &server),
-        "{settings}/id_ed25519: the private key is protected by a passphrase; add it to the ssh-agent (ssh-add) and \
-         pass --agent, or call from a terminal"
+        "{settings}/id_ed25519: the private key is protected by a passphrase; add it to the ssh-agent (ssh-add \
+         {settings}/id_ed25519) and pass --agent, or call from a terminal"
     );
 
     let mut terminal = Terminal::new();
@@ -379,6 +379,21 @@ fn about_invitations() {
 
     let cut = "the invitation is not complete; copy the whole line that `server invite` has printed";
     assert_eq!(join(&line[..line.len() - 1]), cut);
+    let piped = |line: &str| {
+        Ran::with_input(stranger.client().args(["join", "-"]), line.as_bytes()).complains("client", 125)
+    };
+    assert_eq!(piped(&line[..line.len() - 1]), cut);
+    let foreign = "an invitation begins with telex://; copy the whole line that `server invite` has printed";
+    assert_eq!(piped("hello\n"), foreign);
+    let invitation = "-H: that is an invitation to a server; accept it first: client join LINE";
+    assert_eq!(Ran::of(stranger.client().args(["-H", line, "ping"])).complains("client", 125), invitation);
+}
+
+#[test]
+fn about_a_home_that_is_not_known() {
+    let message = Ran::of(Sandbox::new().client().arg("key").env_remove("HOME")).complains("client", 125);
+    let sentence = "HOME is not set to an absolute path; set it to your home directory: your key and the known servers are there";
+    assert_eq!(message, sentence);
 }
 
 #[test]

@@ -25,7 +25,7 @@ use super::identity::KeyChoice;
 use crate::config::HostAlias;
 
 pub(crate) use self::page::Page;
-pub(crate) use self::usage::UsageError;
+pub(crate) use self::usage::{INVITATION_ADVICE, UsageError};
 
 /// Everything that the command line says.
 #[derive(Debug)]

@@ -18,6 +18,7 @@ use common::keys::PrivateKeyError;
 use common::reason::system_reason;
 use common::tls::{Alert, TlsError};
 
+use super::args::INVITATION_ADVICE;
 use crate::access::key_path;
 use crate::error::{Attempt, Distrust, Error};
 
@@ -154,11 +155,18 @@ fn trust_advice(error: &Error) -> Option<String> {
         Error::File(error) => return error.advice(),
         Error::Config(error) => match &**error {
             ConfigError::File(error) => return error.advice(),
+            ConfigError::NoHome => {
+                "set it to your home directory: your key and the known servers are there".to_owned()
+            }
             _ => return None,
         },
-        Error::Key { error, .. } if matches!(**error, PrivateKeyError::Encrypted) => {
-            "add it to the ssh-agent (ssh-add) and pass --agent, or call from a terminal".to_owned()
+        Error::Key { path, error } if matches!(**error, PrivateKeyError::Encrypted) => {
+            format!(
+                "add it to the ssh-agent (ssh-add {}) and pass --agent, or call from a terminal",
+                path.display()
+            )
         }
+        Error::Invitation(_) => INVITATION_ADVICE.to_owned(),
         Error::Untrusted(server) => distrust_advice(&server.reason),
         Error::Denied(denied) => {
             let key = denied.key?;

@@ -11,6 +11,9 @@ use super::page::Page;
 /// The verbs that people type.
 const VERBS: [&str; 6] = ["run", "ping", "repl", "key", "join", "help"];
 
+/// What to do about an invitation that is none, wherever it was read.
+pub(crate) const INVITATION_ADVICE: &str = "copy the whole line that `server invite` has printed";
+
 /// Why a command line cannot be understood.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub(crate) enum UsageError {
@@ -72,7 +75,7 @@ pub(crate) enum UsageError {
     #[error("no invitation; write the line that `server invite` has printed: client join telex://…")]
     NoInvitation,
     /// A word that is no invitation. It is not repeated: most of it may be a secret.
-    #[error("{0}; copy the whole line that `server invite` has printed")]
+    #[error("{0}; {INVITATION_ADVICE}")]
     Invitation(InvitationError),
     /// Anything else, in the words of the parser.
     #[error("{message}; see `{}`", page.command())]
