@@ -161,6 +161,12 @@ impl Options {
         if server.embedded && server.host.is_some() {
             return Err(UsageError::Conflict("--embedded", "-H").into());
         }
+        // Either before the verb or behind it.
+        match verb {
+            Verb::Key => server.only_the_key(Page::Key)?,
+            Verb::Join(_) => server.only_the_key(Page::Join)?,
+            Verb::Run(_) | Verb::Ping(_) | Verb::Repl(_) | Verb::EmbeddedServer => {}
+        }
         Ok(Self { server, verb })
     }
 }
@@ -190,6 +196,16 @@ impl ServerOptions {
             _ => return Err(tokens.unknown(option).into()),
         }
         Ok(())
+    }
+
+    /// For verbs that choose no server: an option that does nothing is a misunderstanding.
+    fn only_the_key(&self, page: Page) -> Result<(), UsageError> {
+        let idle =
+            [("-H", self.host.is_some()), ("--embedded", self.embedded), ("--accept-new", self.accept_new)];
+        match idle.into_iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(UsageError::IdleOption { option, page }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -143,6 +143,20 @@ fn the_server_can_be_named_before_and_after_the_verb() {
 }
 
 #[test]
+fn a_verb_that_chooses_no_server_takes_no_option_for_that() {
+    let line = "telex://db1:9000/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    for verb in [&["key"][..], &["join", line]] {
+        for option in [&["--accept-new"][..], &["--embedded"], &["-H", "nowhere"], &["--host=nowhere"]] {
+            for words in [[verb, option].concat(), [option, verb].concat()] {
+                assert!(complaint(&words).contains(" does nothing here: "), "{words:?}");
+            }
+        }
+        assert!(parse(&[verb, &["-i", "file", "--agent"]].concat()).is_ok());
+        assert!(parse(&[&["-i", "file", "--agent"], verb].concat()).is_ok());
+    }
+}
+
+#[test]
 fn no_verb_is_the_repl() {
     assert!(matches!(parse(&[]).unwrap().verb, Verb::Repl(ReplOptions { errexit: false, file: None })));
     assert!(matches!(parse(&["-H", "db1"]).unwrap().verb, Verb::Repl(_)));

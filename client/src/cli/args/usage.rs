@@ -25,6 +25,14 @@ pub(crate) enum UsageError {
         /// Where it stood.
         page: Page,
     },
+    /// An option of other verbs.
+    #[error("{option} does nothing here: no server is chosen; see `{}`", page.command())]
+    IdleOption {
+        /// With its dashes.
+        option: &'static str,
+        /// Of the verb.
+        page: Page,
+    },
     /// There is no such verb.
     #[error("unknown command {word}{}; to run something on a server: client run \"…\"; see `client --help`", suggestion(word, VERBS.into_iter()))]
     UnknownVerb {
