@@ -1,5 +1,6 @@
 //! A connection to a server, as the library's users hold it.
 
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,10 +49,7 @@ impl Client {
     /// # Errors
     /// [`Error`] if there is no connection, or the server is not the one that is known.
     pub async fn connect(target: &Target) -> Result<Self, Error> {
-        match &target.endpoint {
-            Endpoint::Unix(path) => Ok(Self::over(dial::unix(&target.endpoint, path).await?, target)),
-            Endpoint::Tcp { .. } => Self::connect_with(target, &Access::of_user()?).await,
-        }
+        Self::establish(target, Access::of_user).await
     }
 
     /// As [`Client::connect`], with a key and known servers of the caller's.
@@ -59,9 +57,19 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect_with(target: &Target, access: &Access) -> Result<Self, Error> {
+        Self::establish(target, || Ok(access)).await
+    }
+
+    /// Connects; `access` is only asked for where a key is needed.
+    async fn establish<A: Borrow<Access>>(
+        target: &Target,
+        access: impl FnOnce() -> Result<A, Error>,
+    ) -> Result<Self, Error> {
         match &target.endpoint {
             Endpoint::Unix(path) => Ok(Self::over(dial::unix(&target.endpoint, path).await?, target)),
             Endpoint::Tcp { host, port } => {
+                let access = access()?;
+                let access = access.borrow();
                 let (transport, new) = dial::tcp(host, *port, access).await?;
                 // Before it hears anything: one that cannot be written down would be as new the next time.
                 new.map_or(Ok(()), |new| new.remember(access))?;

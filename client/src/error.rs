@@ -3,18 +3,20 @@
 use std::fmt;
 use std::io;
 use std::iter;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::config::ConfigError;
 use common::connection::{Blame, ConnectionError};
 use common::endpoint::{Endpoint, EndpointError};
+use common::greeting::CloseCode;
 use common::invitation::InvitationError;
 use common::job::SpecError;
 use common::keys::known_hosts::{HostName, HostNameError};
 use common::keys::{FileError, Fingerprint, PrivateKeyError, PublicKey, WriteError};
 use common::message::MessageError;
+use common::reason::system_reason;
 use common::tls::TlsError;
 use thiserror::Error;
 
@@ -25,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
     /// The host's name could not be resolved.
-    #[error("cannot resolve {host}: {source}")]
+    #[error("cannot resolve {host}: {}", system_reason(source))]
     Resolve {
         /// The name.
         host: String,
@@ -33,7 +35,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Nothing answers there.
-    #[error("cannot connect to {endpoint}: {source}")]
+    #[error("cannot connect to {endpoint}: {}", system_reason(source))]
     Connect {
         /// Where.
         endpoint: Endpoint,
@@ -41,7 +43,7 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// Nothing answers at any address of the host.
-    #[error("cannot connect to {endpoint}{}", Attempts(attempts))]
+    #[error("cannot connect to {endpoint}: {}", Attempts(endpoint, attempts))]
     Unreachable {
         /// Where.
         endpoint: Endpoint,
@@ -131,13 +133,26 @@ pub struct Attempt {
     pub source: Arc<io::Error>,
 }
 
-/// What follows a colon, if anything was tried.
-struct Attempts<'a>(&'a [Attempt]);
+/// What became of each address of an endpoint; which one it was goes without saying where the user wrote it.
+struct Attempts<'a>(&'a Endpoint, &'a [Attempt]);
+
+impl Attempts<'_> {
+    fn is_written(&self, address: IpAddr) -> bool {
+        matches!(self.0, Endpoint::Tcp { host, .. } if host.parse() == Ok(address))
+    }
+}
 
 impl fmt::Display for Attempts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (separator, attempt) in [": "].into_iter().chain(iter::repeat(", ")).zip(self.0) {
-            write!(f, "{separator}{} ({})", attempt.source, attempt.address.ip())?;
+        if self.1.is_empty() {
+            return f.write_str("it has no address");
+        }
+        for (separator, attempt) in [""].into_iter().chain(iter::repeat(", ")).zip(self.1) {
+            write!(f, "{separator}{}", system_reason(&attempt.source))?;
+            let address = attempt.address.ip();
+            if !self.is_written(address) {
+                write!(f, " ({address})")?;
+            }
         }
         Ok(())
     }
@@ -243,6 +258,42 @@ impl Error {
             Self::Connection(error) => error.blame(),
         }
     }
+
+    /// Whether it is certain that nothing was run when this ended the connection.
+    pub(crate) fn never_ran(&self) -> bool {
+        match self {
+            Self::Connection(error) => match &**error {
+                ConnectionError::ClosedByPeer { code, .. } => is_only_sent_before_jobs(*code),
+                ConnectionError::Packet(_) | ConnectionError::Stream(_) | ConnectionError::Violation(_) => {
+                    false
+                }
+                ConnectionError::Truncated | ConnectionError::Stalled | ConnectionError::Io(_) => false,
+                ConnectionError::GreetingTimeout { .. } | ConnectionError::Unsendable(_) => false,
+            },
+            // A Unix socket's peer that says nothing may have heard everything.
+            Self::NotTelex { endpoint: Endpoint::Unix(_), said } => !said.is_empty(),
+            Self::NotTelex { endpoint: Endpoint::Tcp { .. }, .. } => true,
+            Self::ServerGone | Self::Closed => false,
+            Self::Endpoint(_) | Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => {
+                true
+            }
+            Self::Config(_) | Self::NoKey { .. } | Self::Key { .. } | Self::File(_) | Self::Write(_) => true,
+            Self::HostName(_) | Self::Invitation(_) | Self::Untrusted(_) | Self::Denied(_) => true,
+            Self::Handshake { .. } | Self::Spec(_) | Self::TooLong(_) | Self::TooManyJobs => true,
+            Self::Random(_) => true,
+        }
+    }
+}
+
+/// Whether a server sends this code only in place of its greeting, before it has looked at any job.
+fn is_only_sent_before_jobs(code: CloseCode) -> bool {
+    match code {
+        CloseCode::Version | CloseCode::Busy | CloseCode::Invitation | CloseCode::Account => true,
+        // Also ends the sessions of a revoked key.
+        CloseCode::Denied => false,
+        CloseCode::Violation | CloseCode::GoingAway | CloseCode::TimedOut | CloseCode::Internal => false,
+        CloseCode::Unknown(_) => false,
+    }
 }
 
 impl From<ConfigError> for Error {
@@ -266,5 +317,49 @@ impl From<WriteError> for Error {
 impl From<ConnectionError> for Error {
     fn from(error: ConnectionError) -> Self {
         Self::Connection(Arc::new(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_connection() {
+        let unreachable = |host: &str, attempts: &[(&str, i32)]| {
+            let endpoint = Endpoint::Tcp { host: host.to_owned(), port: 9 };
+            let attempts = attempts.iter().map(|(address, number)| Attempt {
+                address: address.parse().unwrap(),
+                source: Arc::new(io::Error::from_raw_os_error(*number)),
+            });
+            Error::Unreachable { endpoint, attempts: attempts.collect() }
+        };
+        let error = unreachable("::1", &[("[::1]:9", 111)]);
+        assert_eq!(error.to_string(), "cannot connect to [::1]:9: connection refused");
+        assert!(error.never_ran());
+        let several = unreachable("db1", &[("[2001:db8::1]:9", 110), ("192.0.2.1:9", 111)]);
+        assert_eq!(
+            several.to_string(),
+            "cannot connect to db1:9: connection timed out (2001:db8::1), connection refused (192.0.2.1)"
+        );
+        assert_eq!(unreachable("db1", &[]).to_string(), "cannot connect to db1:9: it has no address");
+    }
+
+    #[test]
+    fn only_a_refused_greeting_proves_that_nothing_ran() {
+        let closed = |code| {
+            let text = "x".to_owned();
+            Error::from(ConnectionError::ClosedByPeer { code, text }).never_ran()
+        };
+        assert!(closed(CloseCode::Busy) && !closed(CloseCode::Denied) && closed(CloseCode::Version));
+        assert!(
+            !closed(CloseCode::GoingAway) && !closed(CloseCode::Internal) && !closed(CloseCode::Violation)
+        );
+        assert!(!Error::from(ConnectionError::Truncated).never_ran());
+        assert!(!Error::ServerGone.never_ran());
+        let endpoint = Endpoint::Unix("/s".into());
+        let silent = Error::NotTelex { endpoint: endpoint.clone(), said: Vec::new() };
+        assert!(!silent.never_ran());
+        assert!(Error::NotTelex { endpoint, said: b"HTTP/".to_vec() }.never_ran());
     }
 }

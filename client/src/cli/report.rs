@@ -5,7 +5,6 @@
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use common::config::{ConfigError, Places};
@@ -20,7 +19,7 @@ use common::tls::{Alert, TlsError};
 
 use super::args::INVITATION_ADVICE;
 use crate::access::key_path;
-use crate::error::{Attempt, Distrust, Error};
+use crate::error::{Distrust, Error};
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
 const LINE_BYTES: usize = 4096;
@@ -89,13 +88,6 @@ pub(crate) fn explain(error: &Error) -> String {
 /// What failed, and why.
 pub(crate) fn what_failed(error: &Error) -> String {
     match error {
-        Error::Resolve { host, source } => format!("cannot resolve {host}: {}", system_reason(source)),
-        Error::Connect { endpoint, source } => {
-            format!("cannot connect to {endpoint}: {}", system_reason(source))
-        }
-        Error::Unreachable { endpoint, attempts } => {
-            format!("cannot connect to {endpoint}: {}", what_was_tried(endpoint, attempts))
-        }
         Error::NotTelex { endpoint, said } => {
             format!("{endpoint} does not speak telex: it {}", what_was_said(said))
         }
@@ -103,18 +95,6 @@ pub(crate) fn what_failed(error: &Error) -> String {
         Error::Handshake { endpoint, error } => handshake_failure(endpoint, error),
         other => other.to_string(),
     }
-}
-
-/// What became of each address; which one it was goes without saying where the user wrote it.
-fn what_was_tried(endpoint: &Endpoint, attempts: &[Attempt]) -> String {
-    let is_written =
-        |address: IpAddr| matches!(endpoint, Endpoint::Tcp { host, .. } if host.parse() == Ok(address));
-    let tried = attempts.iter().map(|Attempt { address, source }| match address.ip() {
-        address if is_written(address) => system_reason(source),
-        address => format!("{} ({address})", system_reason(source)),
-    });
-    let tried = tried.collect::<Vec<_>>().join(", ");
-    if tried.is_empty() { "it has no address".to_owned() } else { tried }
 }
 
 fn handshake_failure(endpoint: &Endpoint, error: &TlsError) -> String {
@@ -285,24 +265,6 @@ fn what_was_said(said: &[u8]) -> String {
     }
 }
 
-/// Whether it is certain that nothing was run when `error` ended the connection.
-pub(crate) fn never_ran(error: &Error) -> bool {
-    match error {
-        // Only sent in place of the greeting, unlike `Denied`, which also ends the sessions of a revoked key.
-        Error::Connection(error) => matches!(
-            &**error,
-            ConnectionError::ClosedByPeer {
-                code: CloseCode::Version | CloseCode::Busy | CloseCode::Invitation | CloseCode::Account,
-                ..
-            }
-        ),
-        // A Unix socket's peer that says nothing may have heard everything.
-        Error::NotTelex { endpoint: Endpoint::Unix(_), said } => !said.is_empty(),
-        Error::ServerGone | Error::Closed => false,
-        _ => true,
-    }
-}
-
 /// The sentence for an outcome, if there is something to say that the exit code of a command does not.
 pub(crate) fn outcome(outcome: &Outcome, timeout: Option<Duration>, going_away: bool) -> Option<String> {
     match outcome {
@@ -340,8 +302,6 @@ fn start_failure(failure: &StartFailure) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn not_telex(said: &[u8]) -> String {
@@ -357,47 +317,6 @@ mod tests {
         assert_eq!(not_telex(b"\x15\x03\x03\x00\x02"), says("answered like a TLS server"));
         assert_eq!(not_telex(b""), says("closed the connection without a word"));
         assert_eq!(not_telex(b"hi\x1b\n"), says("answered \"hi\\x1b\\n\""));
-    }
-
-    #[test]
-    fn a_refused_connection() {
-        let unreachable = |host: &str, attempts: &[(&str, i32)]| {
-            let endpoint = Endpoint::Tcp { host: host.to_owned(), port: 9 };
-            let attempts = attempts.iter().map(|(address, number)| Attempt {
-                address: address.parse().unwrap(),
-                source: Arc::new(io::Error::from_raw_os_error(*number)),
-            });
-            Error::Unreachable { endpoint, attempts: attempts.collect() }
-        };
-        let says = |why: &str| format!("{why}; check the address, and that a server listens there");
-        let error = unreachable("::1", &[("[::1]:9", 111)]);
-        assert_eq!(explain(&error), says("cannot connect to [::1]:9: connection refused"));
-        assert!(never_ran(&error));
-        let several = unreachable("db1", &[("[2001:db8::1]:9", 110), ("192.0.2.1:9", 111)]);
-        assert_eq!(
-            explain(&several),
-            says(
-                "cannot connect to db1:9: connection timed out (2001:db8::1), connection refused (192.0.2.1)"
-            )
-        );
-        assert_eq!(explain(&unreachable("db1", &[])), says("cannot connect to db1:9: it has no address"));
-    }
-
-    #[test]
-    fn only_a_refused_greeting_proves_that_nothing_ran() {
-        let closed = |code| {
-            let text = "x".to_owned();
-            never_ran(&Error::from(ConnectionError::ClosedByPeer { code, text }))
-        };
-        assert!(closed(CloseCode::Busy) && !closed(CloseCode::Denied) && closed(CloseCode::Version));
-        assert!(
-            !closed(CloseCode::GoingAway) && !closed(CloseCode::Internal) && !closed(CloseCode::Violation)
-        );
-        assert!(!never_ran(&Error::from(ConnectionError::Truncated)));
-        assert!(!never_ran(&Error::ServerGone));
-        let endpoint = Endpoint::Unix("/s".into());
-        assert!(!never_ran(&Error::NotTelex { endpoint: endpoint.clone(), said: Vec::new() }));
-        assert!(never_ran(&Error::NotTelex { endpoint, said: b"HTTP/".to_vec() }));
     }
 
     #[test]

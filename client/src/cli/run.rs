@@ -156,7 +156,7 @@ impl Call {
 
     async fn lose(self, error: Error, narrator: Option<Narrator>, reporter: &Reporter) -> u8 {
         let id = self.job.id();
-        if report::never_ran(&error) {
+        if error.never_ran() {
             let failure = Failure::Client(error);
             reporter.say(&failure);
             tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
