@@ -7,7 +7,7 @@
 //! - `key`, `join`, `ping`: the subcommands that run nothing
 //! - `run`: one command; `foreground` stays with it, `input`, `output`, `json` and `signals` join it to this process
 //! - `connection`, `embedded`: the server that is used
-//! - `passphrase`: questions that only a person can answer
+//! - `question`: what only a person can answer
 //! - `report`, `failure`, `exit_code`: what the user gets to know
 
 pub(crate) mod args;
@@ -24,8 +24,8 @@ mod join;
 mod json;
 mod key;
 pub(crate) mod output;
-mod passphrase;
 mod ping;
+mod question;
 pub(crate) mod report;
 mod run;
 pub(crate) mod signals;

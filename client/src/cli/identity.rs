@@ -15,7 +15,7 @@ use common::keys::{
 use common::tls::Identity;
 
 use super::failure::Failure;
-use super::passphrase::ask_secret;
+use super::question::{QuestionError, ask_secret};
 use crate::access;
 use crate::error::Error;
 
@@ -102,8 +102,8 @@ fn load_encrypted(path: &Path) -> Result<Arc<PrivateKey>, Failure> {
         let passphrase = match ask_secret(&question) {
             Ok(Some(passphrase)) => passphrase,
             Ok(None) => return Err(Failure::NoPassphrase(path.to_owned())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Err(last.into()),
-            Err(error) => return Err(Failure::Terminal(error)),
+            Err(QuestionError::NobodyToAsk(_)) => return Err(last.into()),
+            Err(QuestionError::Terminal(error)) => return Err(Failure::Terminal(error)),
         };
         match access::load_key(path, Some(&passphrase)) {
             Err(error @ Error::Key { .. }) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::escape::escape;
 
 use super::failure::Failure;
-use super::passphrase::{Answer, ask_yes};
+use super::question::{Answer, QuestionError, ask_yes};
 use crate::error::{Error, Untrusted};
 
 /// Asks whether the server may be trusted from now on.
@@ -21,9 +21,7 @@ pub(crate) fn ask(server: &Arc<Untrusted>) -> Result<(), Failure> {
     match ask_yes(&question.join("\n")) {
         Ok(Answer::Yes) => Ok(()),
         Ok(Answer::No) => Err(Failure::NotTrusted(host.clone())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(Error::Untrusted(Arc::clone(server)).into())
-        }
-        Err(error) => Err(Failure::Terminal(error)),
+        Err(QuestionError::NobodyToAsk(_)) => Err(Error::Untrusted(Arc::clone(server)).into()),
+        Err(QuestionError::Terminal(error)) => Err(Failure::Terminal(error)),
     }
 }

@@ -1,12 +1,13 @@
 //! What only the person at the terminal can answer: a passphrase, or a typed "yes".
 //!
 //! Asks on the controlling terminal, wherever stdin and stdout lead, and blocks until there is an answer. Never asks
-//! where nobody can answer: without a terminal, or in the background, that is an error of kind `NotFound`.
+//! where nobody can answer: without a terminal, or in the background, that is [`QuestionError::NobodyToAsk`].
 
 mod terminal;
 
 use std::io;
 
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use self::terminal::{Echo, LINE, Terminal};
@@ -29,21 +30,43 @@ pub(crate) enum Answer {
     No,
 }
 
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(crate) enum QuestionError {
+    /// Nobody can be asked.
+    #[error(transparent)]
+    NobodyToAsk(#[from] NobodyToAsk),
+    /// The terminal fails, or a passphrase is too long (kind `InvalidInput`).
+    #[error(transparent)]
+    Terminal(#[from] io::Error),
+}
+
+/// Why nobody can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub(crate) enum NobodyToAsk {
+    /// This program has no controlling terminal.
+    #[error("there is no terminal")]
+    NoTerminal,
+    /// It runs in the background of one.
+    #[error("the terminal is in use by another job")]
+    InBackground,
+}
+
 /// Asks for a passphrase, at most 1,024 bytes, that nobody sees being typed; `None` after Ctrl-C or Ctrl-D. The prompt is
 /// printed as it is.
 ///
 /// # Errors
-/// Kind `NotFound` when there is nobody to ask, `InvalidInput` for a passphrase that is too long; else the system's.
-pub(crate) fn ask_secret(prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    ask_secret_on(&Terminal::open()?, prompt)
+/// [`QuestionError`].
+pub(crate) fn ask_secret(prompt: &str) -> Result<Option<Zeroizing<Vec<u8>>>, QuestionError> {
+    Ok(ask_secret_on(&Terminal::open()?, prompt)?)
 }
 
 /// Asks for a "yes". The prompt is printed as it is. What was typed before the question is no answer to it.
 ///
 /// # Errors
-/// Kind `NotFound` when there is nobody to ask; else the system's.
-pub(crate) fn ask_yes(prompt: &str) -> io::Result<Answer> {
-    ask_yes_on(&Terminal::open()?, prompt)
+/// [`QuestionError`].
+pub(crate) fn ask_yes(prompt: &str) -> Result<Answer, QuestionError> {
+    Ok(ask_yes_on(&Terminal::open()?, prompt)?)
 }
 
 fn ask_secret_on(terminal: &Terminal, prompt: &str) -> io::Result<Option<Zeroizing<Vec<u8>>>> {

@@ -13,6 +13,7 @@ use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
 
+use super::{NobodyToAsk, QuestionError};
 use crate::cli::input::is_out_of_reach;
 
 /// Room for the longest line that Linux' terminals hand out, with its newline (termios(3)).
@@ -33,19 +34,15 @@ impl Terminal {
     /// The controlling terminal.
     ///
     /// # Errors
-    /// Kind `NotFound` if there is none, or if this program runs in its background; else the system's.
-    pub(super) fn open() -> io::Result<Self> {
+    /// [`NobodyToAsk`] if there is none, or if this program runs in its background; else the system's.
+    pub(super) fn open() -> Result<Self, QuestionError> {
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         match rustix::fs::open("/dev/tty", flags, Mode::empty()) {
-            Ok(terminal) if is_out_of_reach(&terminal) => {
-                Err(io::Error::new(io::ErrorKind::NotFound, "the terminal is in use by another job"))
-            }
+            Ok(terminal) if is_out_of_reach(&terminal) => Err(NobodyToAsk::InBackground.into()),
             Ok(terminal) => Ok(Self(terminal.into())),
             // No controlling terminal, one that is gone, or not even the device.
-            Err(Errno::NXIO | Errno::IO | Errno::NOENT | Errno::NODEV) => {
-                Err(io::Error::new(io::ErrorKind::NotFound, "there is no terminal"))
-            }
-            Err(error) => Err(error.into()),
+            Err(Errno::NXIO | Errno::IO | Errno::NOENT | Errno::NODEV) => Err(NobodyToAsk::NoTerminal.into()),
+            Err(error) => Err(io::Error::from(error).into()),
         }
     }
 
