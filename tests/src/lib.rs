@@ -6,6 +6,7 @@
 //! - [`Mark`]: finds every process of a job, wherever it went
 //! - [`client_key`], [`host_key`], [`strange_key`]: who is who
 //! - [`RawClient`], [`RawServer`], [`RawListener`]: peers that say exactly the bytes a test wants said
+//! - [`enrolment`]: people who are let in and put out
 //! - [`flood`]: what attacks are made of
 //! - [`Terminal`]: a terminal, with the test before it
 //! - [`wait_until`]: the only place that pauses; everything else waits for something to happen
@@ -17,6 +18,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod enrolment;
 pub mod flood;
 mod keys;
 mod noise;

@@ -1,59 +1,19 @@
-//! How somebody comes in: by an invitation, which is good once and not for long, or by hand; and how somebody is put out.
+//! How somebody comes in by an invitation, which is good once and not for long. By hand: `authorize.rs`.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::net::TcpStream;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use common::greeting::{CloseCode, Hello, Method};
 use common::invitation::{Invitation, Token};
-use common::keys::{PrivateKey, PublicKey, authorized_keys, revoked_keys};
+use common::keys::{PrivateKey, authorized_keys};
 use common::packet::Packet;
+use tests::enrolment::{administer, authorized_lines, has_open_invitation, invite, join, new_server, run};
 use tests::{
-    DEADLINE, Mark, Ran, RawClient, RawListener, Running, Sandbox, TestServer, client_key, command_lines,
+    DEADLINE, Ran, RawClient, RawListener, Running, Sandbox, TestServer, client_key, command_lines,
     strange_key, wait_until,
 };
-
-/// A revoked key is to have no connection after 2 s; what looking may add on a busy machine.
-const REVOKED_WITHIN: Duration = Duration::from_secs(3);
-
-/// A server that nobody can use yet, and that puts up with every failed attempt.
-fn new_server() -> TestServer {
-    TestServer::options_in(Sandbox::new()).listen("127.0.0.1:0").patient().start()
-}
-
-/// What `server ARGUMENTS` prints beside a running server.
-#[track_caller]
-fn administer(server: &TestServer, arguments: &[&str]) -> String {
-    Ran::of(server.server().args(arguments)).exits(0).text()
-}
-
-/// The line that `server invite` prints.
-#[track_caller]
-fn invite(server: &TestServer, options: &[&str]) -> String {
-    let arguments = [&["invite", "--address", server.address()], options].concat();
-    administer(server, &arguments).trim_end().to_owned()
-}
-
-fn join(person: &Sandbox, arguments: &[&str]) -> Ran {
-    Ran::of(person.client().arg("join").args(arguments))
-}
-
-fn run(person: &Sandbox, host: &str, arguments: &[&str]) -> Ran {
-    Ran::of(person.client().args(["-H", host, "run"]).args(arguments))
-}
-
-#[track_caller]
-fn has_open_invitation(server: &TestServer) -> bool {
-    administer(server, &["check"]).contains("an invitation is open")
-}
-
-fn authorized_lines(server: &TestServer) -> String {
-    fs::read_to_string(server.settings_path("authorized_keys")).unwrap_or_default()
-}
 
 #[test]
 fn an_invitation_is_all_that_two_strangers_need() {
@@ -314,190 +274,6 @@ fn a_file_that_is_no_invitation_breaks_no_other() {
 }
 
 #[test]
-fn a_key_can_be_let_in_and_put_out_by_hand() {
-    let (server, ann) = (new_server(), Sandbox::new());
-    fs::create_dir_all(ann.settings_path("")).unwrap();
-    let shown = Ran::of(ann.client().arg("key")).exits(0).text();
-    let [line, fingerprint] = shown.lines().collect::<Vec<_>>()[..] else { panic!("{shown}") };
-    let host = administer(&server, &["key"]);
-    let host = host.lines().next().unwrap();
-    let (_, port) = server.address().rsplit_once(':').unwrap();
-    ann.settings("known_hosts", format!("[127.0.0.1]:{port} {host}\n"));
-    run(&ann, server.address(), &["true"]).complains("client", 125);
-
-    let said = administer(&server, &["authorize", line]);
-    assert_eq!(said, format!("{fingerprint} may connect now\n"));
-    assert!(administer(&server, &["keys"]).starts_with(fingerprint));
-    run(&ann, server.address(), &["exit 3"]).exits(3);
-    assert!(administer(&server, &["check"]).contains("keys that may connect: 1"));
-    let message = Ran::of(server.server().args(["authorize", line])).complains("server", 78);
-    assert!(message.contains("already"), "{message}");
-
-    assert!(administer(&server, &["revoke", fingerprint]).contains(fingerprint));
-    assert_eq!(administer(&server, &["keys"]), "");
-    run(&ann, server.address(), &["true"]).complains("client", 125);
-    let message = Ran::of(server.server().args(["authorize", line])).complains("server", 78);
-    assert!(message.contains("revoked"), "{message}");
-    // Nor does an invitation make it good again, or lose its worth by the attempt.
-    let invitation = invite(&server, &[]);
-    join(&ann, &[&invitation]).complains("client", 125);
-    assert!(has_open_invitation(&server));
-}
-
-#[test]
-fn what_is_no_key_is_not_let_in() {
-    let server = new_server();
-    for line in [
-        "",
-        "nonsense",
-        "ssh-rsa AAAAB3NzaC1yc2E= old",
-        "no-such-option ssh-ed25519 AAAA",
-        "ssh-ed25519 AAAA",
-    ] {
-        Ran::of(server.server().args(["authorize", line])).complains("server", 78);
-    }
-    let two = format!("{}\n{}", client_key().public(), strange_key().public());
-    Ran::of(server.server().args(["authorize", &two])).exits(78);
-    for key in ["", "nonsense", "SHA256:short"] {
-        Ran::of(server.server().args(["revoke", key])).complains("server", 78);
-    }
-    assert_eq!(authorized_lines(&server), "");
-    assert!(!server.settings_path("revoked_keys").exists());
-}
-
-#[test]
-fn a_line_past_the_limit_is_not_written() {
-    let sandbox = Sandbox::with_keys();
-    let (client, stranger) = (client_key().public(), strange_key().public());
-    let count = |expected: &str| {
-        let checked = Ran::of(sandbox.server().arg("check")).succeeds();
-        assert!(checked.contains(expected), "{checked}");
-    };
-    let full = format!("{}{client} the client\n", "# an old line\n".repeat(authorized_keys::LINES - 1));
-    let path = sandbox.settings("authorized_keys", &full);
-    let authorize = || Ran::of(sandbox.server().args(["authorize", &stranger.to_string()]));
-    let message = authorize().complains("server", 78);
-    let expected = format!("{} has 1000 lines already, and no more are read; take out lines", path.display());
-    assert!(message.starts_with(&expected), "{message}");
-    assert_eq!(fs::read_to_string(&path).unwrap(), full);
-    count("keys that may connect: 1");
-    // One line less, and there is room.
-    fs::write(&path, full.split_once('\n').unwrap().1).unwrap();
-    authorize().exits(0);
-    count("keys that may connect: 2");
-
-    // A full file of revoked keys: nobody else is to be kept out.
-    let full = "# an old line\n".repeat(revoked_keys::LINES);
-    let path = sandbox.settings("revoked_keys", &full);
-    let revoke = |key: &PublicKey| {
-        Ran::of(sandbox.server().args(["revoke", &key.fingerprint().to_string()])).complains("server", 78)
-    };
-    let message = revoke(&stranger);
-    let expected = format!(
-        "{} has 10000 lines already, and no more are read; {} is taken out of authorized_keys, but it is not \
-         revoked and could be authorised again; take out lines that are not needed, then do it again",
-        path.display(),
-        stranger.fingerprint()
-    );
-    assert_eq!(message, expected);
-    assert_eq!(fs::read_to_string(&path).unwrap(), full);
-    count("keys that may connect: 1");
-    let left = fs::read_to_string(sandbox.settings_path("authorized_keys")).unwrap();
-    assert!(left.contains(&client.to_string()) && !left.contains(&stranger.to_string()));
-    let message = revoke(&stranger);
-    assert!(message.contains(&format!("{} is not revoked; take", stranger.fingerprint())), "{message}");
-
-    // One that is in it already needs no more room.
-    sandbox.settings("revoked_keys", full.replacen("# an old line", &client.to_string(), 1));
-    let said = Ran::of(sandbox.server().args(["revoke", &client.to_string()])).succeeds();
-    assert!(said.contains("may not connect any more"), "{said}");
-}
-
-#[test]
-fn a_key_can_be_put_out_while_the_revoked_ones_cannot_be_read() {
-    let sandbox = Sandbox::with_keys();
-    let path = sandbox.settings("revoked_keys", "nonsense\n");
-    let key = client_key().public().fingerprint();
-    let ran = Ran::of(sandbox.server().args(["revoke", &key.to_string()]));
-    let expected = format!(
-        "{}:1: no key; nobody is let in; {key} is taken out of authorized_keys, but it is not revoked and could be \
-         authorised again; mend that line or take it out",
-        path.display()
-    );
-    assert_eq!(ran.complains("server", 78), expected);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "nonsense\n");
-    assert_eq!(fs::read_to_string(sandbox.settings_path("authorized_keys")).unwrap(), "");
-}
-
-#[test]
-fn of_many_who_let_in_the_same_key_one_writes_it_down() {
-    let server = new_server();
-    let key = client_key().public().to_string();
-    let authorized = thread::scope(|scope| {
-        let authorize = || Ran::of(server.server().args(["authorize", &key])).status.success();
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(authorize)).collect();
-        threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum::<usize>()
-    });
-    assert_eq!((authorized, authorized_lines(&server).lines().count()), (1, 1));
-}
-
-/// Starts a job, has `put_out` take the key away, and requires that job and connection end in time.
-#[track_caller]
-fn ends_what_runs(put_out: impl FnOnce(&TestServer)) {
-    let server = TestServer::options().listen("127.0.0.1:0").patient().start();
-    let mark = Mark::new();
-    let script = "trap 'exit 9' HUP; echo ready; while :; do sleep 0.05; done";
-    let mut client = Running::start(server.client().arg("run").args(mark.option()).arg(script));
-    client.wait_for_stdout("ready\n");
-    let before = Instant::now();
-    put_out(&server);
-    let ran = client.finish();
-    mark.wait_until_gone();
-    assert!(before.elapsed() < REVOKED_WITHIN, "it took {:?}", before.elapsed());
-    let message = ran.complains("client", 125);
-    assert!(message.contains("not authorised any more"), "{message}");
-    server.run(["true"]).complains("client", 125);
-}
-
-#[test]
-fn a_revoked_key_loses_its_jobs_and_comes_in_no_more() {
-    let fingerprint = client_key().public().fingerprint().to_string();
-    ends_what_runs(|server| drop(administer(server, &["revoke", &fingerprint])));
-}
-
-#[test]
-fn a_key_whose_line_is_gone_loses_its_jobs_and_comes_in_no_more() {
-    ends_what_runs(|server| drop(server.settings("authorized_keys", "")));
-    ends_what_runs(|server| fs::remove_file(server.settings_path("authorized_keys")).unwrap());
-}
-
-#[test]
-fn a_key_in_a_directory_that_others_can_write_to_loses_its_jobs() {
-    ends_what_runs(|server| {
-        fs::set_permissions(server.settings_path(""), fs::Permissions::from_mode(0o777)).unwrap();
-    });
-}
-
-#[test]
-fn revoked_keys_that_are_meant_and_not_there_keep_everybody_out() {
-    let settings = "revoked_keys = \"~/revoked\"\n[penalties]\nenabled = false\n";
-    let server = TestServer::options().listen("127.0.0.1:0").settings("server.toml", settings).start();
-    let says_why = |reason: &str| {
-        server.run(["true"]).complains("client", 125);
-        let message = Ran::of(server.server().arg("check")).complains("server", 78);
-        assert!(message.contains(reason), "{message}");
-        assert!(server.log().contains(reason), "{}", server.log());
-    };
-    says_why("there is no file of revoked keys at");
-    administer(&server, &["revoke", &strange_key().public().fingerprint().to_string()]);
-    server.run(["true"]).exits(0);
-    let path = server.path("home/revoked");
-    fs::rename(&path, server.path("elsewhere")).unwrap();
-    symlink(server.path("nowhere"), &path).unwrap();
-    says_why("it is a link that leads nowhere");
-}
-
-#[test]
 fn nobody_is_enrolled_by_a_line_that_would_not_count() {
     let (server, ann) = (new_server(), Sandbox::new());
     let line = invite(&server, &[]);
@@ -506,28 +282,6 @@ fn nobody_is_enrolled_by_a_line_that_would_not_count() {
     let ran = join(&ann, &[&line]).exits(125);
     assert!(ran.errors().contains("its authorized_keys is full"), "{ran:?}");
     assert_eq!(authorized_lines(&server), full);
-}
-
-#[test]
-fn a_key_is_revoked_also_while_the_server_has_no_descriptors_left() {
-    let server = TestServer::options().listen("127.0.0.1:0").patient().after("ulimit -n 64").start();
-    let mark = Mark::new();
-    let mut client =
-        Running::start(server.client().arg("run").args(mark.option()).arg("echo ready; exec sleep 1000"));
-    client.wait_for_stdout(
-        "ready
-",
-    );
-    // They say nothing, and are let wait for that for some time.
-    let mut strangers: Vec<_> = (0..80).map(|_| TcpStream::connect(server.address()).unwrap()).collect();
-    wait_until("nothing is left", DEADLINE, || server.log().contains("cannot accept connections"));
-    let before = Instant::now();
-    administer(&server, &["revoke", &client_key().public().fingerprint().to_string()]);
-    mark.wait_until_gone();
-    assert!(before.elapsed() < REVOKED_WITHIN, "it took {:?}", before.elapsed());
-    let message = client.finish().complains("client", 125);
-    assert!(message.contains("not authorised any more"), "{message}");
-    strangers.clear();
 }
 
 #[test]
@@ -550,43 +304,6 @@ fn who_has_no_invitation_learns_nothing_by_showing_one() {
         "{answers:?}"
     );
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-}
-
-#[test]
-fn a_key_that_may_do_less_now_loses_what_it_does() {
-    let server = TestServer::options().listen("127.0.0.1:0").start();
-    let mark = Mark::new();
-    let script = "echo ready; exec sleep 1000";
-    let mut client = Running::start(server.client().arg("run").args(mark.option()).arg(script));
-    client.wait_for_stdout("ready\n");
-    let key = client_key().public();
-    server.settings("authorized_keys", format!("command=\"echo less\" {key}\n"));
-    client.finish().complains("client", 125);
-    mark.wait_until_gone();
-    assert_eq!(server.run(["echo more"]).succeeds(), "less\n");
-}
-
-#[test]
-fn one_who_is_put_out_takes_nobody_along() {
-    let (server, ann) = (new_server(), Sandbox::new());
-    join(&ann, &[&invite(&server, &[])]).exits(0);
-    server.key("id_ed25519", client_key());
-    administer(&server, &["authorize", &client_key().public().to_string()]);
-    server.known_hosts(&host_key_of(&server));
-    let mut client = Running::start(server.client().args(["run", "echo ready; read line; exit 3"]));
-    client.wait_for_stdout("ready\n");
-    let anns = Ran::of(ann.client().arg("key")).exits(0).text();
-    administer(&server, &["revoke", anns.lines().last().unwrap()]);
-    wait_until("it is put out", DEADLINE, || {
-        run(&ann, server.address(), &["true"]).status.code() == Some(125)
-    });
-    client.write(b"go on\n");
-    client.finish().exits(3);
-}
-
-fn host_key_of(server: &TestServer) -> PrivateKey {
-    let text = fs::read(server.settings_path("host_key")).unwrap();
-    PrivateKey::from_openssh(&text, None).unwrap()
 }
 
 /// The files under `directory` that hold `secret`.
@@ -638,23 +355,4 @@ fn a_token_is_kept_nowhere() {
     assert_eq!(found(), [""; 0], "after it was spent");
     let (log, audit) = (server.log(), fs::read_to_string(audit).unwrap());
     assert!(log.contains("refused") && audit.contains("\"event\":\"enrolment\""), "{log}\n{audit}");
-}
-
-#[test]
-fn keys_that_are_put_out_at_once_take_nobody_along() {
-    let server = new_server();
-    let keys: Vec<PublicKey> = (1..=12).map(|byte| PublicKey::from_bytes([byte; 32])).collect();
-    for key in &keys {
-        administer(&server, &["authorize", &key.to_string()]);
-    }
-    let (gone, left): (Vec<&PublicKey>, Vec<&PublicKey>) =
-        keys.iter().partition(|key| key.as_bytes()[0] % 2 == 0);
-    thread::scope(|scope| {
-        for key in &gone {
-            scope.spawn(|| administer(&server, &["revoke", &key.fingerprint().to_string()]));
-        }
-    });
-    let text = authorized_lines(&server);
-    assert!(left.iter().all(|key| text.contains(&key.to_string())), "{text}");
-    assert!(!gone.iter().any(|key| text.contains(&key.to_string())), "{text}");
 }
