@@ -11,10 +11,9 @@ use common::json::TerminalSafe;
 use serde::{Serialize, Serializer};
 
 /// Most bytes of a line, its end included: what syslog daemons and log stores take in one piece.
-#[cfg(test)]
 pub(super) const MAX_BYTES: usize = 16 * 1024;
 
-/// What a field's text may take in JSON. The sum of what any one event has stays 2 KiB below [`MAX_BYTES`].
+/// What a field's text may take in JSON. The test of every event holds the sum of what one has below [`MAX_BYTES`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Budget(usize);
 
@@ -111,6 +110,7 @@ impl Line {
         let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, TerminalSafe);
         serializer.collect_map(self.fields)?;
         bytes.push(b'\n');
+        debug_assert!(bytes.len() <= MAX_BYTES, "an event has too many texts for its budgets");
         Ok(bytes)
     }
 }

@@ -1,6 +1,8 @@
-//! Records that hostile texts cannot break, and a trail that mends itself.
+//! Records that hostile texts cannot break and the page for operators has, and a trail that mends itself.
 
 mod hostile;
+mod page;
+mod samples;
 mod storage;
 
 use std::path::Path;

@@ -1,0 +1,199 @@
+//! Every event with everything that it can hold: a new one does not compile until it has its place here.
+
+use std::iter::successors;
+use std::time::Duration;
+
+use common::job::{ByteString, JobId, Outcome, Program, Signal, Spec, StartFailure, Variable};
+use common::keys::{Fingerprint, PublicKey};
+use common::limits;
+
+use super::*;
+use crate::admission::ConnectionId;
+use crate::authorize::{Owner, Remote};
+use crate::process::{PeakMemory, Usage};
+
+pub(super) const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
+
+pub(super) fn peer() -> Remote {
+    Remote::Tcp("[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff%4294967295]:65535".parse().unwrap())
+}
+
+pub(super) fn owner() -> Owner {
+    Owner::Key(PublicKey::from_bytes([0xff; 32]))
+}
+
+/// The longest id.
+pub(super) fn job() -> JobId {
+    "\"".repeat(JobId::MAX_LEN).parse().unwrap()
+}
+
+pub(super) fn spec(program: Program, text: &[u8]) -> Spec {
+    let variable = || Variable { name: ByteString(text.to_vec()), value: "hunter2".into() };
+    Spec {
+        directory: Some(ByteString(text.to_vec())),
+        environment: vec![variable(), variable()],
+        ..Spec::new(program)
+    }
+}
+
+pub(super) fn start<'a>(job: &'a JobId, spec: &'a Spec, original: Option<&'a ByteString>) -> Event<'a> {
+    Event::JobStart(JobStart { connection: CONNECTION, job, owner: owner(), spec, original })
+}
+
+pub(super) fn end<'a>(job: &'a JobId, outcome: &'a Outcome, peak_memory: Option<PeakMemory>) -> Event<'a> {
+    Event::JobEnd(JobEnd {
+        connection: CONNECTION,
+        owner: owner(),
+        job,
+        outcome,
+        stdin: u64::MAX,
+        stdout: u64::MAX,
+        stderr: u64::MAX,
+        wall: Duration::MAX,
+        usage: peak_memory.map(|peak_memory| Usage { cpu: Duration::MAX, peak_memory }),
+    })
+}
+
+/// What the events borrow: the same text wherever somebody else chooses one, and numbers as long as they come.
+pub(super) struct Samples {
+    text: String,
+    original: ByteString,
+    job: JobId,
+    specs: [Spec; 2],
+    outcomes: Vec<Outcome>,
+}
+
+impl Samples {
+    /// Texts that have to be UTF-8 are so, as nearly as can be.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let original = ByteString(bytes.to_vec());
+        // As many words as there may be, unless one is too long already.
+        let count = if bytes.len() < 64 { limits::ARGUMENTS } else { 2 };
+        let argv = Program::Argv(vec![original.clone(); count]);
+        let specs = [argv, Program::Shell(original.clone())].map(|program| spec(program, bytes));
+        Self { outcomes: outcomes(&text), text, original, job: job(), specs }
+    }
+
+    /// All events, those of one kind behind each other.
+    pub(super) fn events(&self) -> Vec<Event<'_>> {
+        let mut events = Vec::new();
+        loop {
+            let next = self.behind(events.last());
+            if next.is_empty() {
+                return events;
+            }
+            events.extend(next);
+        }
+    }
+
+    /// All events of the kind that comes after that of `event`; none after the last.
+    fn behind(&self, event: Option<&Event<'_>>) -> Vec<Event<'_>> {
+        match event {
+            None => server_changes().map(Event::Server).collect(),
+            Some(Event::Server(_)) => self.connections(),
+            Some(Event::Connection { .. }) => self.authentications(),
+            Some(Event::Authentication(_)) => {
+                vec![Event::ProtocolViolation { connection: CONNECTION, peer: peer(), reason: &self.text }]
+            }
+            Some(Event::ProtocolViolation { .. }) => {
+                self.specs.iter().map(|spec| start(&self.job, spec, Some(&self.original))).collect()
+            }
+            Some(Event::JobStart(_)) => {
+                let (connection, job, owner) = (CONNECTION, &self.job, owner());
+                vec![Event::JobRefused { connection, job, owner, reason: &self.text }]
+            }
+            Some(Event::JobRefused { .. }) => self.ends(),
+            Some(Event::JobEnd(_)) => self.enrolments(),
+            Some(Event::Enrolment(_)) => Vec::new(),
+        }
+    }
+
+    fn connections(&self) -> Vec<Event<'_>> {
+        let change = |peer| {
+            connection_changes(&self.text).map(move |change| Event::Connection {
+                connection: CONNECTION,
+                peer,
+                change,
+            })
+        };
+        [peer(), Remote::Unix { uid: u32::MAX }].into_iter().flat_map(change).collect()
+    }
+
+    fn authentications(&self) -> Vec<Event<'_>> {
+        let authentication = |verdict| {
+            Event::Authentication(Authentication {
+                connection: CONNECTION,
+                peer: peer(),
+                method: "peer_credentials",
+                fingerprint: Some(fingerprint()),
+                user: &self.text,
+                verdict,
+            })
+        };
+        verdicts(&self.text).map(authentication).collect()
+    }
+
+    fn ends(&self) -> Vec<Event<'_>> {
+        let peaks = [None, Some(PeakMemory::Exactly(u64::MAX)), Some(PeakMemory::AtMost(u64::MAX))];
+        self.outcomes
+            .iter()
+            .flat_map(|outcome| peaks.map(|peak_memory| end(&self.job, outcome, peak_memory)))
+            .collect()
+    }
+
+    fn enrolments(&self) -> Vec<Event<'_>> {
+        let enrolment = |verdict| {
+            Event::Enrolment(Enrolment {
+                connection: CONNECTION,
+                peer: peer(),
+                fingerprint: fingerprint(),
+                invitation: &self.text,
+                verdict,
+            })
+        };
+        verdicts(&self.text).map(enrolment).collect()
+    }
+}
+
+fn fingerprint() -> Fingerprint {
+    Fingerprint::from_bytes([0xff; 32])
+}
+
+fn server_changes() -> impl Iterator<Item = ServerChange> {
+    successors(Some(ServerChange::Started), |change| match change {
+        ServerChange::Started => Some(ServerChange::Stopping),
+        ServerChange::Stopping => Some(ServerChange::Reloaded),
+        ServerChange::Reloaded => None,
+    })
+}
+
+fn connection_changes(text: &str) -> impl Iterator<Item = ConnectionChange<'_>> {
+    successors(Some(ConnectionChange::Opened), move |change| match change {
+        ConnectionChange::Opened => Some(ConnectionChange::Closed),
+        ConnectionChange::Closed => Some(ConnectionChange::Ended(text)),
+        ConnectionChange::Ended(_) => None,
+    })
+}
+
+fn verdicts(text: &str) -> impl Iterator<Item = Verdict<'_>> {
+    successors(Some(Verdict::Accepted), move |verdict| match verdict {
+        Verdict::Accepted => Some(Verdict::Refused(text)),
+        Verdict::Refused(_) => None,
+    })
+}
+
+fn outcomes(text: &str) -> Vec<Outcome> {
+    let text = || text.to_owned();
+    let outcomes = successors(Some(Outcome::Exited(u8::MAX)), |outcome| match outcome {
+        Outcome::Exited(_) => Some(Outcome::Signaled { signal: Signal::KILL, core_dumped: false }),
+        Outcome::Signaled { .. } => Some(Outcome::TimedOut),
+        Outcome::TimedOut => Some(Outcome::Cancelled),
+        Outcome::Cancelled => {
+            Some(Outcome::NotStarted(StartFailure::NotFound { program: text(), searched: text() }))
+        }
+        Outcome::NotStarted(_) => Some(Outcome::Lost(text())),
+        Outcome::Lost(_) => None,
+    });
+    outcomes.collect()
+}
