@@ -162,6 +162,19 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// Every code that this version knows, in the order of their numbers.
+    pub const ALL: [Self; 9] = [
+        Self::Version,
+        Self::Denied,
+        Self::Violation,
+        Self::Busy,
+        Self::GoingAway,
+        Self::TimedOut,
+        Self::Internal,
+        Self::Invitation,
+        Self::Account,
+    ];
+
     fn number(self) -> u16 {
         match self {
             Self::Version => 1,
@@ -178,18 +191,7 @@ impl CloseCode {
     }
 
     fn from_number(number: u16) -> Self {
-        match number {
-            1 => Self::Version,
-            2 => Self::Denied,
-            3 => Self::Violation,
-            4 => Self::Busy,
-            5 => Self::GoingAway,
-            6 => Self::TimedOut,
-            7 => Self::Internal,
-            8 => Self::Invitation,
-            9 => Self::Account,
-            number => Self::Unknown(number),
-        }
+        Self::ALL.into_iter().find(|code| code.number() == number).unwrap_or(Self::Unknown(number))
     }
 }
 

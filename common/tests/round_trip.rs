@@ -128,20 +128,8 @@ fn welcome<M: Debug>() -> impl Strategy<Value = Packet<M>> {
 
 fn close<M: Debug>() -> impl Strategy<Value = Packet<M>> {
     let code = prop_oneof![
-        prop::sample::select(
-            &[
-                CloseCode::Version,
-                CloseCode::Denied,
-                CloseCode::Violation,
-                CloseCode::Busy,
-                CloseCode::GoingAway,
-                CloseCode::TimedOut,
-                CloseCode::Internal,
-                CloseCode::Invitation,
-                CloseCode::Account,
-            ][..]
-        ),
-        (10..=u16::MAX).prop_map(CloseCode::Unknown),
+        prop::sample::select(&CloseCode::ALL[..]),
+        (CloseCode::ALL.len() as u16 + 1..=u16::MAX).prop_map(CloseCode::Unknown),
     ];
     (code, text()).prop_map(|(code, text)| Packet::Close(Close::new(code, text)))
 }

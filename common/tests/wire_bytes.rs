@@ -14,15 +14,17 @@ mod hex;
 mod rows;
 
 use std::collections::BTreeSet;
+use std::iter::successors;
 
 use bytes::BytesMut;
 use common::connection::packet_bytes;
 use common::frame::{self, Kind, StreamId};
+use common::greeting::CloseCode;
 use common::job::{Outcome, Program, Signal, Spec, StartFailure};
 use common::message::{ClientMessage, Message, ServerMessage};
 use common::packet::Packet;
 
-use rows::{Row, client_rows, server_rows};
+use rows::{Row, client_rows, close_code_on_the_page, server_rows};
 
 fn check<M: Message + Clone + PartialEq + std::fmt::Debug>(rows: Vec<Row<M>>) {
     for Row { packet, bytes } in rows {
@@ -71,6 +73,17 @@ fn every_kind_has_its_number_its_limit_and_a_row() {
     for kind in Kind::ALL {
         assert_eq!((kind as u8, kind.payload_limit()), kind_on_the_page(kind), "{kind:?}");
     }
+}
+
+#[test]
+fn every_close_code_is_known_and_on_the_page() {
+    let codes = successors(Some(CloseCode::Version), |code| close_code_on_the_page(*code).1);
+    assert_eq!(codes.collect::<Vec<_>>(), CloseCode::ALL);
+    let page = include_str!("../../docs/protocol.md").split_once("| code | name | meaning |\n").unwrap().1;
+    let table = page.split("\n\n").next().unwrap();
+    let numbers = table.lines().skip(1).map(|row| row.split('|').nth(1).unwrap().trim().parse().unwrap());
+    let expected = CloseCode::ALL.map(|code| hex::hex(close_code_on_the_page(code).0)[0]);
+    assert_eq!(numbers.collect::<Vec<u8>>(), expected);
 }
 
 fn request_on_the_page(message: &ClientMessage) -> &'static str {

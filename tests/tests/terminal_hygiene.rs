@@ -90,18 +90,7 @@ const RUN_JSON: [&str; 4] = ["run", "-n", "--json", "echo hi"];
 
 #[test]
 fn why_a_server_closes() {
-    for code in [
-        CloseCode::Version,
-        CloseCode::Denied,
-        CloseCode::Violation,
-        CloseCode::Busy,
-        CloseCode::GoingAway,
-        CloseCode::TimedOut,
-        CloseCode::Internal,
-        CloseCode::Invitation,
-        CloseCode::Account,
-        CloseCode::Unknown(77),
-    ] {
+    for code in CloseCode::ALL.into_iter().chain([CloseCode::Unknown(77)]) {
         for arguments in [&RUN[..], &RUN_JSON, &["ping", "-c", "1"], &["repl"]] {
             let shown = meets(arguments, |listener| close(listener.accept(), code));
             assert!(shown.contains("52;c;ZXZpbA=="), "the reason is shown all the same: {shown}");
