@@ -2,7 +2,12 @@
 //!
 //! Knows no process, no terminal and no command line. From the bottom up:
 //!
-//! - [`limits`]: every size and time limit, with its reason
+//! - [`limits`]: the sizes and times of the protocol, each with its reason; a limit that one file keeps stands there
+//! - [`reason`], [`escape`], [`json`]: the system's words for its errors, and anybody's words on one line
+//! - [`endpoint`], [`network`]: where a server is, and where somebody may come from
+//! - [`keys`]: who is who, and the files that say so
+//! - [`invitation`]: the line that brings a new client to a server
+//! - [`duration`], [`suggestion`], [`config`]: what people write into files, and what they may have meant
 //! - [`buffer`]: large buffers, used again
 //! - [`frame`]: the fixed header and its numbers; bytes to frames and back
 //! - [`greeting`]: HELLO, WELCOME and CLOSE, coded by hand because strangers reach them
@@ -13,11 +18,6 @@
 //! - [`connection`]: a reader and a writer over any byte stream
 //! - [`tls`]: encryption, and proof of both sides' keys
 //! - [`transport`]: TCP and Unix sockets
-//! - [`endpoint`], [`network`]: where a server is, and where somebody may come from
-//! - [`invitation`]: the line that brings a new client to a server
-//! - [`keys`]: who is who, and the files that say so
-//! - [`config`], [`duration`], [`suggestion`]: what people write into files, and what they may have meant
-//! - [`reason`], [`escape`], [`json`]: the system's words for its errors, and anybody's words on one line
 //!
 //! The wire itself is described in `docs/protocol.md`.
 

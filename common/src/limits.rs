@@ -1,6 +1,7 @@
-//! Every size and time limit of the protocol, each with its reason.
+//! The sizes and times of the protocol that both programs go by, each with its reason.
 //!
-//! Limits that only one program obeys (how many connections a server takes, say) live in that program.
+//! Limits that one program (how many connections a server takes, say) or one file (a file of keys) keeps stand there; those
+//! that a peer can meet are listed in `docs/security.md`.
 
 use std::time::Duration;
 
