@@ -42,7 +42,7 @@ pub struct Spec {
     pub program: Program,
     /// Directory to run it in: absolute, or relative to the home directory. The home directory if `None`.
     pub directory: Option<ByteString>,
-    /// Variables set on top of the server's base environment, later ones first in force.
+    /// Variables set on top of the server's base environment; of two with one name the later counts.
     #[serde(deserialize_with = "bounded::<{ limits::VARIABLES }, _, _>")]
     pub environment: Vec<Variable>,
     /// Whether the command's stdin is a pipe from the client; otherwise it is `/dev/null`.
