@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::{env, fs};
@@ -57,6 +58,8 @@ fn part_add_lines() {
 #[test]
 fn where_there_is_no_room_the_old_file_stays_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
+    // Its lock would lie there, too, if others could open it.
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let file = directory.path().join("file");
     fs::write(&file, "old\n").unwrap();
     let mut writer = start("trap '' XFSZ; ulimit -f 8;", "part_write_too_much", &file, "");

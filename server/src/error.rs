@@ -1,5 +1,6 @@
 //! Why a server cannot start, or one of its commands cannot do its work. Sentences and exit codes are [`crate::cli`]'s.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
@@ -88,14 +89,22 @@ pub enum StartError {
         limit: usize,
     },
     /// The key could not be written into `revoked_keys`.
-    #[error("{reason}; {}", not_revoked(key, *was_listed))]
+    #[error("{reason}; {key} {left}")]
     NotRevoked {
         /// The key.
         key: Fingerprint,
-        /// Whether it was in `authorized_keys`, and was taken out.
-        was_listed: bool,
+        /// What holds for it now.
+        left: Left,
         /// Why it could not be written.
         reason: Box<Self>,
+    },
+    /// The key is revoked, and its line could not be taken out of `authorized_keys`.
+    #[error("{key} is revoked and may not connect any more; but its line is still there: {reason}")]
+    StillListed {
+        /// The key.
+        key: Fingerprint,
+        /// Why.
+        reason: WriteError,
     },
     /// What was given is no line of `authorized_keys`. The operator's fault.
     #[error("{0}")]
@@ -112,6 +121,9 @@ pub enum StartError {
     /// Nobody would have seen the invitation.
     #[error("there is no invitation, because it cannot be printed: {}", system_reason(.0))]
     Unseen(io::Error),
+    /// It was done, and only that cannot be said.
+    #[error("it is done, but that cannot be printed: {}", system_reason(.0))]
+    Unsaid(io::Error),
     /// The invitation cannot be kept.
     #[error(transparent)]
     Invitations(#[from] InvitationsError),
@@ -126,11 +138,25 @@ pub enum StartError {
     Io(#[from] io::Error),
 }
 
-/// What holds for a key that is not in `revoked_keys`.
-fn not_revoked(key: &Fingerprint, was_listed: bool) -> String {
-    if was_listed {
-        format!("{key} is taken out of authorized_keys, but it is not revoked and could be authorised again")
-    } else {
-        format!("{key} is not revoked")
+/// What holds for a key that could not be written into `revoked_keys`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// It was in no `authorized_keys`.
+    Unlisted,
+    /// It was, and is not any more.
+    TakenOut,
+    /// It still is.
+    Listed,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unlisted => "is not revoked",
+            Self::TakenOut => {
+                "is taken out of authorized_keys, but it is not revoked and could be authorised again"
+            }
+            Self::Listed => "is not revoked, and may still connect",
+        })
     }
 }

@@ -42,7 +42,7 @@ mod stderr;
 pub use audit::AuditError;
 pub use background::NotTaken;
 pub use config::Config;
-pub use error::StartError;
+pub use error::{Left, StartError};
 pub use host_key::HostKeyError;
 pub use invitations::InvitationsError;
 pub use key_files::KeyRefusal;

@@ -31,6 +31,20 @@ fn ends_what_runs(put_out: impl FnOnce(&TestServer)) {
     server.run(["true"]).complains("client", 125);
 }
 
+/// Who can open a directory can lock it (flock(2)).
+#[test]
+fn nobody_else_can_keep_a_key_from_being_revoked() {
+    let server = TestServer::options().listen("127.0.0.1:0").start();
+    fs::set_permissions(server.settings_path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let directory = fs::File::open(server.settings_path("")).unwrap();
+    directory.lock().unwrap();
+    let begun = Instant::now();
+    administer(&server, &["revoke", &client_key().public().fingerprint().to_string()]);
+    assert!(begun.elapsed() < REVOKED_WITHIN, "it took {:?}", begun.elapsed());
+    let lock = fs::metadata(server.settings_path(".telex-lock")).unwrap();
+    assert_eq!(lock.permissions().mode() & 0o777, 0o600);
+}
+
 #[test]
 fn a_revoked_key_loses_its_jobs_and_comes_in_no_more() {
     let fingerprint = client_key().public().fingerprint().to_string();

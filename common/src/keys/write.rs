@@ -38,7 +38,7 @@ pub fn create_private(path: &Path, contents: &[u8]) -> Result<(), WriteError> {
 
 /// Adds `line` at the end, and the newline that is missing before it, if `check` agrees. A new file gets `mode`, whatever
 /// the umask; an old one keeps its own. Loses nothing that another process adds at the same time by this or [`rewrite`],
-/// and waits for it, 10 s at most.
+/// and waits for it, 5 s at most.
 ///
 /// `check` gets the contents as they are and as they would be, and says whether the line is to be added. No other process
 /// changes the file between that and the writing by these functions, so what was found out before, and may have changed
@@ -94,9 +94,9 @@ fn update<E: From<WriteError>>(
         return Err(system(io::ErrorKind::IsADirectory.into()).into());
     };
     let directory = Directory::open(parent).map_err(system)?;
-    if !directory.lock().map_err(system)? {
+    let Some(_lock) = directory.lock().map_err(system)? else {
         return Err(WriteError::Busy { path: path.to_owned() }.into());
-    }
+    };
     let old = file::found(read(&directory, name.as_ref()))
         .map_err(|problem| WriteError::File(FileError::new(path, problem)))?;
     let (old, manner) = old.map_or_else(|| (None, Manner::new(mode)), |(old, manner)| (Some(old), manner));
@@ -170,7 +170,7 @@ pub enum WriteError {
         /// How many bytes it would have.
         size: usize,
     },
-    /// Another process has held its directory for 10 s.
+    /// Another process has held its directory for 5 s.
     #[error("cannot write {}: another process is writing there", path.display())]
     Busy {
         /// The file.

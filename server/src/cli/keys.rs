@@ -8,7 +8,7 @@ use common::keys::revoked_keys::RevokedKeys;
 use common::keys::{Fingerprint, LineError, Problem, PublicKey, append_line, rewrite};
 
 use super::{Here, print};
-use crate::error::StartError;
+use crate::error::{Left, StartError};
 use crate::key_files::{KEYS_MODE, KeyFiles, KeyRefusal};
 
 /// Prints the host key, as a line for `known_hosts` would have it, and its fingerprint.
@@ -58,7 +58,7 @@ pub(super) fn authorize(here: &Here, line: &str) -> Result<(), StartError> {
         }
         last_line_counts(new, &keys.authorized).map(|()| true)
     })?;
-    Ok(print(&format!("{} may connect now", entry.key.fingerprint()))?)
+    say_done(&format!("{} may connect now", entry.key.fingerprint()))
 }
 
 /// Whether the last line of this text of an `authorized_keys` is one that is read.
@@ -100,22 +100,35 @@ pub(super) fn revoke(here: &Here, key: &str) -> Result<(), StartError> {
     let comment = listed.first().map(|entry| entry.comment.as_str()).unwrap_or_default();
     // First the file that refuses, so that there is no moment in which neither speaks of it.
     let written = write_revocation(&keys, &fingerprint, comment);
-    if !listed.is_empty() {
-        // Of the text as it is then: others may have changed it meanwhile, and lines have moved.
-        rewrite(&keys.authorized, |text| without_key(text, &fingerprint))?;
-    }
     let count = listed.len();
+    let taken_out = if listed.is_empty() {
+        Ok(())
+    } else {
+        // Of the text as it is then: others may have changed it meanwhile, and lines have moved.
+        rewrite(&keys.authorized, |text| without_key(text, &fingerprint))
+    };
+    let kept = taken_out.is_err();
     written.map_err(|reason| StartError::NotRevoked {
         key: fingerprint,
-        was_listed: count > 0,
+        left: if kept {
+            Left::Listed
+        } else if count > 0 {
+            Left::TakenOut
+        } else {
+            Left::Unlisted
+        },
         reason: Box::new(reason),
     })?;
+    taken_out.map_err(|reason| StartError::StillListed { key: fingerprint, reason })?;
     if count == 0 {
-        return Ok(print(&format!("{fingerprint} was not listed; it will not be let in if it ever is"))?);
+        return say_done(&format!("{fingerprint} was not listed; it will not be let in if it ever is"));
     }
-    Ok(print(&format!(
-        "{fingerprint} may not connect any more; lines taken out of authorized_keys: {count}"
-    ))?)
+    say_done(&format!("{fingerprint} may not connect any more; lines taken out of authorized_keys: {count}"))
+}
+
+/// Prints what was done. That it cannot be printed must not look as if it were not done.
+fn say_done(line: &str) -> Result<(), StartError> {
+    print(line).map_err(StartError::Unsaid)
 }
 
 /// Adds a line to `revoked_keys`, unless the key is in it already, or the file could not be read with that line: then it

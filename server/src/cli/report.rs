@@ -52,7 +52,7 @@ fn what_is_wrong(error: &clap::Error) -> String {
 fn code(error: &StartError) -> u8 {
     match error {
         StartError::InUse { .. } | StartError::Listen { .. } => EX_UNAVAILABLE,
-        StartError::Io(_) | StartError::Unseen(_) => EX_SOFTWARE,
+        StartError::Io(_) | StartError::Unseen(_) | StartError::Unsaid(_) => EX_SOFTWARE,
         _ => EX_CONFIG,
     }
 }

@@ -17,15 +17,23 @@ use rustix::io::Errno;
 
 use crate::keys::file::permissions;
 
-/// How long another process may take to write. It has a megabyte to write at most.
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long another process may take to write. It has a megabyte to write at most. Less than a client waits for a server
+/// that has to write before it can answer.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// How often the lock is tried: there is no way to wait for one with a limit.
 const LOCK_EVERY: Duration = Duration::from_millis(10);
 
-/// An open directory; its lock, if it was taken, is given back when it is dropped.
+/// What is locked in a directory that others can open.
+const LOCK_FILE: &str = ".telex-lock";
+
+/// An open directory.
 #[derive(Debug)]
 pub(super) struct Directory(OwnedFd);
+
+/// That others are kept out; until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "it holds the lock")] OwnedFd);
 
 impl Directory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
@@ -33,17 +41,34 @@ impl Directory {
         Ok(Self(open(path, flags, Mode::empty())?))
     }
 
-    /// Keeps others that do the same out. It is the directory that is locked (flock(2)), so that no lock file is left
-    /// lying about, belonging to whoever came first. Whether it could be had in time.
-    pub(super) fn lock(&self) -> io::Result<bool> {
+    /// Keeps others that do the same out; `None` if that could not be had in time.
+    pub(super) fn lock(&self) -> io::Result<Option<Lock>> {
+        let target = self.lock_target()?;
         let deadline = Instant::now() + LOCK_WAIT;
         loop {
-            match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            match flock(&target, FlockOperation::NonBlockingLockExclusive) {
                 Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOCK_EVERY),
-                Err(Errno::WOULDBLOCK) => return Ok(false),
-                locked => return Ok(locked.map(|()| true)?),
+                Err(Errno::WOULDBLOCK) => return Ok(None),
+                locked => return Ok(locked.map(|()| Some(Lock(target)))?),
             }
         }
+    }
+
+    /// What is locked (flock(2)): the directory itself, so that no file is left lying about. But whoever can open a
+    /// directory can lock it, and keep others from revoking a key: in one that others can open, it is a file that they
+    /// cannot.
+    fn lock_target(&self) -> io::Result<OwnedFd> {
+        let found = fstat(&self.0)?;
+        if permissions(&found) & 0o044 == 0 {
+            return self.0.try_clone();
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(&self.0, LOCK_FILE, flags, Mode::RUSR | Mode::WUSR)?;
+        if fstat(&file)?.st_uid != found.st_uid {
+            // Made by root for somebody who has to be able to lock it, too.
+            fchown(&file, Some(Uid::from_raw(found.st_uid)), None).ok();
+        }
+        Ok(file)
     }
 
     /// Writes a file under a name that nobody uses, down to the disk.

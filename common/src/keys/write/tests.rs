@@ -13,10 +13,11 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Everything in a directory, so that nothing is left behind unseen.
+/// Everything in a directory, so that nothing is left behind unseen; but for the lock of one that others can open.
 fn names(directory: &TempDir) -> BTreeSet<String> {
     let entries = fs::read_dir(directory.path()).unwrap();
-    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name != ".telex-lock").collect()
 }
 
 /// Adds a line, whatever the file says.
@@ -273,4 +274,14 @@ fn many_that_add_lines_at_the_same_time_lose_none() {
         assert_eq!(lines, expected);
     }
     assert_eq!(names(&home), set(&["file"]));
+}
+
+#[test]
+fn a_lock_file_lies_only_where_others_could_lock_the_directory() {
+    for (mode, expected) in [(0o700, false), (0o711, false), (0o755, true)] {
+        let home = tempfile::tempdir().unwrap();
+        fs::set_permissions(home.path(), Permissions::from_mode(mode)).unwrap();
+        append(&home.path().join("file"), "a", 0o600).unwrap();
+        assert_eq!(home.path().join(".telex-lock").exists(), expected, "{mode:o}");
+    }
 }
