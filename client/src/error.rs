@@ -93,6 +93,14 @@ pub enum Error {
     /// The server does not let this client in.
     #[error("{} refuses this connection: {}", .0.endpoint, .0.text)]
     Denied(Arc<Denied>),
+    /// The server ended the connection in place of a greeting. Nothing ran there: it looks at nothing before that.
+    #[error("the server refuses: {text}")]
+    Refused {
+        /// What it means.
+        code: CloseCode,
+        /// The server's words.
+        text: String,
+    },
     /// Something answers there that does not speak Telex.
     #[error("{endpoint} does not speak telex")]
     NotTelex {
@@ -254,7 +262,7 @@ impl Error {
                 _ => Blame::Peer,
             },
             Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => Blame::Network,
-            Self::NotTelex { .. } | Self::ServerGone => Blame::Peer,
+            Self::NotTelex { .. } | Self::ServerGone | Self::Refused { .. } => Blame::Peer,
             Self::Connection(error) => error.blame(),
         }
     }
@@ -263,10 +271,10 @@ impl Error {
     pub(crate) fn never_ran(&self) -> bool {
         match self {
             Self::Connection(error) => match &**error {
-                ConnectionError::ClosedByPeer { code, .. } => is_only_sent_before_jobs(*code),
-                ConnectionError::Packet(_) | ConnectionError::Stream(_) | ConnectionError::Violation(_) => {
-                    false
-                }
+                ConnectionError::ClosedByPeer { .. }
+                | ConnectionError::Packet(_)
+                | ConnectionError::Stream(_)
+                | ConnectionError::Violation(_) => false,
                 ConnectionError::Truncated | ConnectionError::Stalled | ConnectionError::Io(_) => false,
                 ConnectionError::GreetingTimeout { .. } | ConnectionError::Unsendable(_) => false,
             },
@@ -278,21 +286,14 @@ impl Error {
                 true
             }
             Self::Config(_) | Self::NoKey { .. } | Self::Key { .. } | Self::File(_) | Self::Write(_) => true,
-            Self::HostName(_) | Self::Invitation(_) | Self::Untrusted(_) | Self::Denied(_) => true,
+            Self::Refused { .. }
+            | Self::HostName(_)
+            | Self::Invitation(_)
+            | Self::Untrusted(_)
+            | Self::Denied(_) => true,
             Self::Handshake { .. } | Self::Spec(_) | Self::TooLong(_) | Self::TooManyJobs => true,
             Self::Random(_) => true,
         }
-    }
-}
-
-/// Whether a server sends this code only in place of its greeting, before it has looked at any job.
-fn is_only_sent_before_jobs(code: CloseCode) -> bool {
-    match code {
-        CloseCode::Version | CloseCode::Busy | CloseCode::Invitation | CloseCode::Account => true,
-        // Also ends the sessions of a revoked key.
-        CloseCode::Denied => false,
-        CloseCode::Violation | CloseCode::GoingAway | CloseCode::TimedOut | CloseCode::Internal => false,
-        CloseCode::Unknown(_) => false,
     }
 }
 
@@ -347,14 +348,11 @@ mod tests {
 
     #[test]
     fn only_a_refused_greeting_proves_that_nothing_ran() {
-        let closed = |code| {
+        for code in CloseCode::ALL {
             let text = "x".to_owned();
-            Error::from(ConnectionError::ClosedByPeer { code, text }).never_ran()
-        };
-        assert!(closed(CloseCode::Busy) && !closed(CloseCode::Denied) && closed(CloseCode::Version));
-        assert!(
-            !closed(CloseCode::GoingAway) && !closed(CloseCode::Internal) && !closed(CloseCode::Violation)
-        );
+            assert!(Error::Refused { code, text: text.clone() }.never_ran());
+            assert!(!Error::from(ConnectionError::ClosedByPeer { code, text }).never_ran());
+        }
         assert!(!Error::from(ConnectionError::Truncated).never_ran());
         assert!(!Error::ServerGone.never_ran());
         let endpoint = Endpoint::Unix("/s".into());

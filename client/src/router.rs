@@ -320,9 +320,7 @@ async fn greet(router: &Router, reader: &mut PacketReader<ReadHalf, ServerMessag
             let endpoint = router.endpoint.clone();
             Err(Error::Denied(Arc::new(Denied { endpoint, key: router.key, text })))
         }
-        Ok(Ok(Some(Packet::Close(Close { code, text })))) => {
-            Err(ConnectionError::ClosedByPeer { code, text }.into())
-        }
+        Ok(Ok(Some(Packet::Close(Close { code, text })))) => Err(Error::Refused { code, text }),
         Ok(Ok(Some(_))) => Err(ConnectionError::Violation("the first frame was no greeting").into()),
         Ok(Ok(None)) => Err(not_telex(&[])),
         Ok(Err(ConnectionError::Packet(_))) => Err(not_telex(reader.unread())),

@@ -91,6 +91,7 @@ pub(crate) fn what_failed(error: &Error) -> String {
         Error::NotTelex { endpoint, said } => {
             format!("{endpoint} does not speak telex: it {}", what_was_said(said))
         }
+        Error::Refused { code, text } => format!("{}: {text}", close_meaning(*code)),
         Error::Connection(error) => connection_failure(error),
         Error::Handshake { endpoint, error } => handshake_failure(endpoint, error),
         other => other.to_string(),
@@ -201,6 +202,7 @@ fn connection_advice(error: &Error) -> Option<&'static str> {
             Some("check the path, and that a server listens there")
         }
         Error::NotTelex { .. } => Some("check the port"),
+        Error::Refused { code, .. } => close_advice(*code),
         Error::Connection(error) => match &**error {
             ConnectionError::ClosedByPeer { code, .. } => close_advice(*code),
             ConnectionError::GreetingTimeout { .. } => Some("check the port, and whether the server is well"),
