@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use nix::sys::signal::SigSet;
 use thiserror::Error;
+use tokio::sync::oneshot;
 
 /// How long the end of a program may be put off by what is still to be done. A server has 500 ms left of its 10 s then.
 const FAREWELL: Duration = Duration::from_millis(400);
@@ -159,6 +160,24 @@ impl<T, W> fmt::Debug for Background<T, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Background").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// Does `work` once, on a thread of its own that ends with it.
+///
+/// # Errors
+/// The system's, if there can be no such thread; then nothing was done. tokio's own threads for this would panic then.
+pub(crate) async fn aside<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<T> {
+    let (answer, answered) = oneshot::channel();
+    let body = move || {
+        SigSet::all().thread_block().ok();
+        // Who does not wait for it any more does without.
+        answer.send(work()).ok();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(body)?;
+    answered.await.map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -22,6 +22,10 @@ const OPEN: usize = 1000;
 /// Bytes of a file that are read. Its options are a part of a line of `authorized_keys`, which has 8 KiB.
 const FILE_BYTES: usize = 64 * 1024;
 
+/// How the names of open invitations' files end, and of those that are being spent.
+const OPEN_FILE: &str = "json";
+const SPENT_FILE: &str = "spent";
+
 /// The directory of open invitations.
 #[derive(Debug, Clone)]
 pub(crate) struct Invitations {
@@ -122,12 +126,24 @@ impl Invitations {
         now: SystemTime,
     ) -> Result<Options, InvitationsError> {
         let options = self.check(token, source, now)?;
-        // Who removes the file has spent it.
-        match fs::remove_file(self.path(token.id())) {
+        // Who takes the file away has spent it.
+        match fs::rename(self.path(token.id()), self.spent_path(token.id())) {
             Ok(()) => Ok(options),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(InvitationsError::NotGood),
             Err(error) => Err(self.failed(error)),
         }
+    }
+
+    /// Gives back what [`Invitations::spend`] has spent, because nobody could be let in by it after all; else it is gone for
+    /// good with [`Invitations::forget`].
+    pub(crate) fn give_back(&self, id: InvitationId) {
+        // If even that fails, somebody has to be invited again.
+        fs::rename(self.spent_path(id), self.path(id)).ok();
+    }
+
+    /// Nobody needs what was spent any more.
+    pub(crate) fn forget(&self, id: InvitationId) {
+        fs::remove_file(self.spent_path(id)).ok();
     }
 
     /// What the invitation of `token` is good for at `now`, for somebody from `source`. It is not spent by that; one that has
@@ -166,7 +182,7 @@ impl Invitations {
     /// [`InvitationsError`] if the directory cannot be read, or others can write to it.
     pub(crate) fn survey(&self, now: SystemTime) -> Result<Survey, InvitationsError> {
         let mut survey = Survey::default();
-        for path in self.list()? {
+        for path in self.list(&[OPEN_FILE])? {
             match self.read(&path) {
                 Ok(kept) => survey.open += usize::from(kept.is_some_and(|kept| seconds(now) < kept.expires)),
                 Err(error) if error.is_of_a_directory() => return Err(error),
@@ -177,7 +193,7 @@ impl Invitations {
     }
 
     fn remove_expired(&self, now: SystemTime) -> Result<(), InvitationsError> {
-        for path in self.list()? {
+        for path in self.list(&[OPEN_FILE, SPENT_FILE])? {
             let is_over = |kept: Kept| kept.expires <= seconds(now);
             if self.read(&path).ok().flatten().is_some_and(is_over) {
                 // Somebody else may have been faster.
@@ -192,14 +208,16 @@ impl Invitations {
         parse(&text).map(Some).map_err(|reason| InvitationsError::Malformed { path: path.to_owned(), reason })
     }
 
-    fn list(&self) -> Result<Vec<PathBuf>, InvitationsError> {
+    fn list(&self, endings: &[&str]) -> Result<Vec<PathBuf>, InvitationsError> {
         match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(self.failed(error)),
             Ok(entries) => entries
                 .map(|entry| entry.map(|entry| entry.path()))
                 .filter(|path| {
-                    path.as_ref().map_or(true, |path| path.extension().is_some_and(|end| end == "json"))
+                    let is_one =
+                        |path: &PathBuf| endings.iter().any(|end| path.extension() == Some(end.as_ref()));
+                    path.as_ref().map_or(true, is_one)
                 })
                 .collect::<io::Result<_>>()
                 .map_err(|error| self.failed(error)),
@@ -208,7 +226,11 @@ impl Invitations {
 
     /// Where an invitation is kept: without that file there is none.
     pub(crate) fn path(&self, id: InvitationId) -> PathBuf {
-        self.directory.join(format!("{id}.json"))
+        self.directory.join(format!("{id}.{OPEN_FILE}"))
+    }
+
+    fn spent_path(&self, id: InvitationId) -> PathBuf {
+        self.directory.join(format!("{id}.{SPENT_FILE}"))
     }
 
     fn failed(&self, error: io::Error) -> InvitationsError {

@@ -100,11 +100,21 @@ impl Door {
         Ok(Invited { key: *key, address, options, invitation: token.id() })
     }
 
-    /// Writes the key of somebody invited down and lets them in. May have to wait for others who write files of keys.
+    /// Writes the key of somebody invited down and lets them in; if that cannot be done, the invitation is good again. May
+    /// have to wait for others who write files of keys.
     ///
     /// # Errors
     /// [`LoginRefusal::Write`], [`LoginRefusal::Full`], [`LoginRefusal::Key`].
     pub(crate) fn enrol(&self, invited: &Invited, now: SystemTime) -> Result<Principal, LoginRefusal> {
+        let enrolled = self.write_down(invited, now);
+        match enrolled {
+            Ok(_) => self.invitations.forget(invited.invitation),
+            Err(_) => self.invitations.give_back(invited.invitation),
+        }
+        enrolled
+    }
+
+    fn write_down(&self, invited: &Invited, now: SystemTime) -> Result<Principal, LoginRefusal> {
         let Invited { key, address, options, invitation } = invited;
         let comment = format!("invited {invitation} from {}", address.ip());
         let line = authorized_keys::line(options, key, &comment);

@@ -53,6 +53,8 @@ pub(crate) struct Process {
     /// A moment when it had been started.
     started: Instant,
     descriptor: AsyncFd<Arc<OwnedFd>>,
+    /// Whether the id was given back, and may be somebody else's.
+    reaped: bool,
 }
 
 impl Process {
@@ -107,8 +109,10 @@ impl Process {
 
     /// Gives the process id back to the system, which tells what the process and those it has waited for have used. Only
     /// once it has exited and nothing will be signalled any more.
-    pub(crate) fn reap(self) -> io::Result<Usage> {
-        system::reap(self.id)
+    pub(crate) fn reap(mut self) -> io::Result<Usage> {
+        let usage = system::reap(self.id);
+        self.reaped = !usage.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        usage
     }
 
     fn wait(&self, options: WaitIdOptions) -> io::Result<Option<Outcome>> {
@@ -121,5 +125,16 @@ impl Process {
             status.terminating_signal().ok_or_else(|| io::Error::other("neither a code nor a signal"))?;
         let signal = Signal::from_number(signal).map_err(io::Error::other)?;
         Ok(Some(Outcome::Signaled { signal, core_dumped: status.dumped() }))
+    }
+}
+
+impl Drop for Process {
+    /// What nobody watches any more does not go on.
+    fn drop(&mut self) {
+        if !self.reaped {
+            system::kill_group(self.id, Signal::KILL).ok();
+            // It may take a moment to die; then it is a zombie until the server ends.
+            system::reap(self.id).ok();
+        }
     }
 }

@@ -282,6 +282,10 @@ fn nobody_is_enrolled_by_a_line_that_would_not_count() {
     let ran = join(&ann, &[&line]).exits(125);
     assert!(ran.errors().contains("its authorized_keys is full"), "{ran:?}");
     assert_eq!(authorized_lines(&server), full);
+    // It was not spent by that.
+    server.settings("authorized_keys", "");
+    join(&ann, &[&line]).exits(0);
+    join(&Sandbox::new(), &[&line]).exits(125);
 }
 
 #[test]

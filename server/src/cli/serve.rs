@@ -7,6 +7,7 @@ use common::config::Places;
 use common::endpoint::Endpoint;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, getsockname};
 use rustix::process::umask;
 use tokio::net::{TcpStream, UnixStream};
@@ -162,7 +163,7 @@ impl Signals {
             _ = self.terminate.recv() => Received::Stop,
             _ = self.interrupt.recv() => Received::Stop,
             _ = self.hang_up.recv() => {
-                if self.terminal && !has_terminal() { Received::Stop } else { Received::Reload }
+                if self.terminal && is_terminal_gone() { Received::Stop } else { Received::Reload }
             }
         }
     }
@@ -175,6 +176,13 @@ fn handled_signals() -> SigSet {
 /// Whether this process has a controlling terminal that is still there.
 fn has_terminal() -> bool {
     std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Whether it has none any more (tty(4)). That it cannot be opened for another reason, such as no descriptors, says
+/// nothing.
+fn is_terminal_gone() -> bool {
+    let gone = io::Error::from(Errno::NXIO).raw_os_error();
+    std::fs::File::open("/dev/tty").is_err_and(|error| error.raw_os_error() == gone)
 }
 
 /// Whether this process was started with SIGHUP ignored: bit 0 of `SigIgn` (proc_pid_status(5)).

@@ -8,7 +8,6 @@ use common::frame::Kind;
 use common::greeting::{Hello, Method, VERSION, Welcome};
 use common::packet::Packet;
 use common::transport::Transport;
-use tokio::task;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
@@ -17,6 +16,7 @@ use super::session::Session;
 use super::{Reader, SOFTWARE, Sender, Writer, finish_writing, send_close};
 use crate::admission::{ConnectionId, Ending};
 use crate::authorize::{Peer, Principal};
+use crate::background::aside;
 use crate::gate::Visitor;
 use crate::login::{Answer, Door, LoginRefusal};
 use crate::service::Service;
@@ -134,7 +134,10 @@ async fn knock(
     match answer {
         Answer::In(principal) => Ok(principal),
         Answer::Invited(invited) => {
-            record::enrolment(service, connection, &invited).await?;
+            if let Err(refusal) = record::enrolment(service, connection, &invited).await {
+                service.door.invitations.give_back(invited.invitation);
+                return Err(refusal.into());
+            }
             with_door(service, move |door| door.enrol(&invited, SystemTime::now())).await
         }
     }
@@ -146,7 +149,7 @@ async fn with_door<T: Send + 'static>(
     ask: impl FnOnce(&Door) -> Result<T, LoginRefusal> + Send + 'static,
 ) -> Result<T, LoginRefusal> {
     let door = service.door.clone();
-    task::spawn_blocking(move || ask(&door))
+    aside("login", move || ask(&door))
         .await
         .unwrap_or_else(|error| Err(LoginRefusal::Failed(error.to_string())))
 }

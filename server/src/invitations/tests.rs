@@ -31,6 +31,24 @@ fn a_token_is_good_once() {
 }
 
 #[test]
+fn one_that_is_given_back_is_good_again_and_one_that_is_forgotten_is_not() {
+    let (directory, invitations) = invitations();
+    let token = invitations.make(&Options::default(), TTL, now()).unwrap();
+    invitations.spend(&token, None, now()).unwrap();
+    assert!(invitations.spend(&token, None, now()).is_err() && !invitations.any_open(now()));
+    invitations.give_back(token.id());
+    invitations.spend(&token, None, now()).unwrap();
+    invitations.forget(token.id());
+    invitations.give_back(token.id());
+    assert!(invitations.spend(&token, None, now()).is_err());
+    // Of one whose spending was cut off by a crash, nothing is left when its time is over.
+    let token = invitations.make(&Options::default(), TTL, now()).unwrap();
+    invitations.spend(&token, None, now()).unwrap();
+    invitations.make(&Options::default(), TTL, now() + TTL).unwrap();
+    assert_eq!(fs::read_dir(directory.path().join("invitations")).unwrap().count(), 1);
+}
+
+#[test]
 fn a_token_is_good_for_its_time() {
     let (_directory, invitations) = invitations();
     let token = invitations.make(&Options::default(), TTL, now()).unwrap();
@@ -138,6 +156,7 @@ fn a_directory_that_others_can_write_to_is_refused_with_the_way_out() {
     set(0o700);
     assert_eq!(fs::read_dir(&path).unwrap().count(), 1, "what was refused is not left behind");
     invitations.spend(&token, None, now()).unwrap();
+    invitations.forget(token.id());
     // An empty one tells of nothing until something is put into it.
     set(0o777);
     assert!(invitations.make(&Options::default(), TTL, now()).is_err());

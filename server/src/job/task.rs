@@ -1,7 +1,10 @@
 //! The task of one job: turns what happens into events for the rules, and does what they say.
 
+use std::future::poll_fn;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use common::connection::PacketSender;
@@ -18,6 +21,9 @@ use super::output::Output;
 use super::rules::{Action, Cause, Event, Rules};
 use super::{JobCommand, JobContext};
 use crate::process::{self, Account, Process, ProcessTable, SpawnError, Spawned, Usage};
+
+/// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
+const FAILED: &str = "the server failed while the command ran, and has killed it";
 
 /// What became of a job.
 #[derive(Debug)]
@@ -41,13 +47,23 @@ pub(crate) async fn run(
     // A request may be large, and the job may last.
     drop(spec);
     let report = match spawned {
-        Ok(spawned) => watch(&mut context, spawned, rules, table, sender).await,
+        Ok(spawned) => {
+            let mut watching = pin!(watch(&mut context, spawned, rules, table, sender));
+            poll_fn(|task| poll_caught(watching.as_mut(), task)).await
+        }
         Err(SpawnError::NotStarted(failure)) => Report::without_output(Outcome::NotStarted(failure)),
         Err(error @ SpawnError::Unwatchable(_)) => Report::without_output(Outcome::Lost(error.to_string())),
     };
     info!(job = %context.id, outcome = logged(&report.ended.outcome), "job ended");
     tell(&context, sender, ServerMessage::Ended(report.ended.clone())).await;
     report
+}
+
+/// Polls the watching of a job. A mistake of ours in it costs the job its outcome, and must not cost its client the answer.
+fn poll_caught(watching: Pin<&mut impl Future<Output = Report>>, task: &mut Context<'_>) -> Poll<Report> {
+    // What it shares with others is left whole by a panic, or is not looked at again.
+    panic::catch_unwind(AssertUnwindSafe(|| watching.poll(task)))
+        .unwrap_or_else(|_| Poll::Ready(Report::without_output(Outcome::Lost(FAILED.to_owned()))))
 }
 
 /// The outcome without what the client wrote: what could not be started is named in the audit trail alone.
@@ -238,5 +254,20 @@ struct Waiting {
 impl Default for Waiting {
     fn default() -> Self {
         Self { exit: true, outputs: true, feeding: true, gone: true, stopping: true }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_mistake_of_ours_costs_a_job_its_outcome_and_not_its_end() {
+        let mut watching = pin!(async {
+            tokio::task::yield_now().await;
+            panic!("a mistake");
+        });
+        let report = poll_fn(|task| poll_caught(watching.as_mut(), task)).await;
+        assert_eq!(report.ended.outcome, Outcome::Lost(FAILED.to_owned()));
     }
 }

@@ -66,7 +66,12 @@ pub(crate) fn spawn(spec: &Spec, account: &Account) -> Result<Spawned, SpawnErro
 
 fn watch(id: Pid) -> io::Result<Process> {
     let descriptor = pidfd_open(id, PidfdFlags::empty())?;
-    Ok(Process { id, started: Instant::now(), descriptor: system::register(Arc::new(descriptor))? })
+    Ok(Process {
+        id,
+        started: Instant::now(),
+        descriptor: system::register(Arc::new(descriptor))?,
+        reaped: false,
+    })
 }
 
 /// Everything that can fail for the user's fault, done before there is a process.

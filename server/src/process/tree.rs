@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use tokio::sync::Mutex;
-use tokio::task;
 
+use crate::background::aside;
 use crate::reserve::{Reserve, is_shortage};
 
 /// How old a listing may be that was there before it was asked for. With this, a thousand jobs that end at once cost a few
@@ -64,7 +64,11 @@ impl ProcessTable {
             let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
             reserve.try_with(sessions, is_shortage)
         };
-        let sessions = task::spawn_blocking(list).await.map_err(io::Error::other)??;
+        let sessions = match aside("processes", list.clone()).await {
+            Ok(listed) => listed?,
+            // For want of a thread: what is to end is to end also where a job has used up all processes.
+            Err(_) => list()?,
+        };
         Ok(lister.last.insert(Listing { begun, sessions: Arc::new(sessions) }).clone())
     }
 }
