@@ -115,9 +115,8 @@ impl Work<Vec<u8>> for Stderr {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let line = self.line(&event, lost);
         match stderr::write_now(line.as_bytes()) {
-            // What could not be written in part or at all (a full disk) is not tried again: it would stay so.
-            Some(_) => Ok(()),
-            None => {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(_)) | None => {
                 self.lost.fetch_add(lost, Ordering::Relaxed);
                 Err(event)
             }
@@ -126,7 +125,11 @@ impl Work<Vec<u8>> for Stderr {
 
     fn run(&mut self, event: Vec<u8>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        stderr::write(self.line(&event, lost).as_bytes()).ok();
+        let line = self.line(&event, lost);
+        if stderr::write(line.as_bytes()).is_ok_and(|written| written == line.len()) {
+            return;
+        }
+        self.lost.fetch_add(lost + 1, Ordering::Relaxed);
     }
 }
 

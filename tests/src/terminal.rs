@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rustix::fs::{OFlags, fcntl_setfl};
@@ -30,6 +30,11 @@ impl Terminal {
         let path = ptsname(&own, Vec::new()).unwrap().into_string().unwrap().into();
         fcntl_setfl(&own, OFlags::NONBLOCK).unwrap();
         Self { own: own.into(), path, shown: Vec::new() }
+    }
+
+    /// Where a program finds its end.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The end of a program's.

@@ -335,6 +335,16 @@ fn a_server_can_be_told_to_go_on_unrecorded() {
 }
 
 #[test]
+fn a_trail_that_was_removed_is_begun_anew_at_once() {
+    let server = options("").start();
+    server.run(["echo before"]).exits(0);
+    wait_for_events(&server, 6);
+    fs::remove_file(server.path("audit")).unwrap();
+    server.run(["echo after"]).exits(0);
+    assert_eq!(story(&wait_for_events(&server, 5)), OF_A_CALL);
+}
+
+#[test]
 fn a_trail_that_was_moved_away_is_begun_anew_on_hang_up() {
     let server = options("").start();
     server.run(["echo before"]).exits(0);

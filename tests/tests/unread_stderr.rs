@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tests::{DEADLINE, Ran, ServerOptions, TestServer, wait_until};
+use tests::{DEADLINE, Ran, ServerOptions, Terminal, TestServer, wait_until};
 
 /// What the contract grants a server that stops, and what looking may add on a busy machine.
 const STOPPED_WITHIN: Duration = Duration::from_secs(12);
@@ -30,6 +30,21 @@ fn stops(mut server: TestServer) {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     assert!(begun.elapsed() < STOPPED_WITHIN, "it took {:?}", begun.elapsed());
+}
+
+/// A terminal says that it has room when it has some, and not how much.
+#[test]
+fn a_terminal_that_nobody_reads_stops_nothing() {
+    let terminal = Terminal::new();
+    let options = TestServer::options().listen("127.0.0.1:0");
+    let options = options.settings("server.toml", "[audit]\nto = \"off\"\n[log]\nlevel = \"trace\"\n");
+    let server = options.after(&format!("exec 2>{}", terminal.path().display())).start();
+    for number in 0..100 {
+        // Of many lengths, so that one of them meets what is left.
+        let word = "x".repeat(37 * number % 1900);
+        server.run(["--", "true", &word]).exits(0);
+    }
+    stops(server);
 }
 
 #[test]

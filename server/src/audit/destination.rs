@@ -30,11 +30,14 @@ pub(super) struct Opened {
 
 /// What takes lines.
 pub(super) trait Sink: fmt::Debug + Send {
-    /// Writes `bytes` to the end in one call; how many of them were taken.
+    /// Writes `bytes` to the end; how many of them were taken.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// The same, if that waits for nobody who reads; else `None`.
+    /// The same, if that is sure to wait for nothing; else `None`.
     fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>>;
+
+    /// Whether what is written still goes where the destination's name leads.
+    fn is_there(&self) -> bool;
 
     /// Returns when everything appended is on the disk.
     fn sync(&self) -> io::Result<()>;
@@ -53,9 +56,21 @@ impl AuditFile {
         let can_write = |directory| access(directory, Access::WRITE_OK | Access::EXEC_OK).is_ok();
         let has_place = || self.0.parent().is_some_and(|parent| parent.is_dir() && can_write(parent));
         match Self::options().open(&self.0) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && has_place() => Ok(()),
-            opened => check_trust(&opened?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && has_place() => self.check_directory(),
+            opened => check_trust(&opened?).and_then(|()| self.check_directory()),
         }
+    }
+
+    /// Where anybody can remove it, nobody has to have written it. A group may be that of those who keep the logs.
+    fn check_directory(&self) -> io::Result<()> {
+        let Some(parent) = self.0.parent() else { return Ok(()) };
+        let mode = parent.metadata()?.mode() & 0o7777;
+        if mode & 0o1002 == 0o002 {
+            return Err(io::Error::other(format!(
+                "the mode of its directory is {mode:04o}: anybody can remove it"
+            )));
+        }
+        Ok(())
     }
 
     fn options() -> OpenOptions {
@@ -71,6 +86,7 @@ impl Destination for AuditFile {
     fn open(&self) -> io::Result<Opened> {
         let file = Self::options().create(true).open(&self.0)?;
         check_trust(&file)?;
+        self.check_directory()?;
         let mid_line = Some(ends_mid_line(&file)?);
         Ok(Opened { sink: Box::new(file), mid_line })
     }
@@ -112,8 +128,13 @@ impl Sink for File {
         file.write(bytes)
     }
 
-    fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
-        Some(self.append(bytes))
+    fn append_now(&self, _: &[u8]) -> Option<io::Result<usize>> {
+        // Its disk may stand still, or be at the other end of a network.
+        None
+    }
+
+    fn is_there(&self) -> bool {
+        self.metadata().is_ok_and(|found| found.nlink() > 0)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -144,6 +165,10 @@ impl Sink for Stderr {
 
     fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
         stderr::write_now(bytes)
+    }
+
+    fn is_there(&self) -> bool {
+        true
     }
 
     fn sync(&self) -> io::Result<()> {

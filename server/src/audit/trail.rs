@@ -88,7 +88,8 @@ impl Trail {
 
     /// Writes `line` to the end, and to the disk with `sync`.
     fn append(&mut self, line: &[u8], sync: bool) -> Result<(), AuditError> {
-        let sink = match self.sink.take() {
+        // One that was removed would take everything, and keep nothing.
+        let sink = match self.sink.take().filter(|sink| sink.is_there()) {
             Some(sink) => sink,
             None => self.reopen()?,
         };

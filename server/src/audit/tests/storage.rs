@@ -39,7 +39,10 @@ fn a_file_that_is_not_ours_alone_is_refused() {
     fs::write(at("world"), "").unwrap();
     fs::set_permissions(at("world"), Permissions::from_mode(0o602)).unwrap();
     mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    fs::create_dir(at("open")).unwrap();
+    fs::set_permissions(at("open"), Permissions::from_mode(0o777)).unwrap();
     let rows = [
+        ("open/audit.log", "the mode of its directory is 0777: anybody can remove it"),
         ("link", "too many levels of symbolic links"),
         ("group", "its mode is 0660: others can write to it"),
         ("world", "its mode is 0602: others can write to it"),
@@ -166,6 +169,10 @@ impl Sink for Fake {
     fn append_now(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
         let is_held = self.state().held.is_some();
         (!is_held).then(|| self.append(bytes))
+    }
+
+    fn is_there(&self) -> bool {
+        true
     }
 
     fn sync(&self) -> io::Result<()> {
