@@ -21,7 +21,7 @@ use std::time::Duration;
 use common::reason::system_reason;
 use thiserror::Error;
 use tokio::sync::oneshot;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use self::destination::{AuditFile, Destination, Stderr};
 use self::stamp::Stamp;
@@ -111,21 +111,25 @@ impl Audit {
         }
     }
 
-    /// Records `event` and says whether what it announces may go on: the start of a job, an enrolment. When this returns,
-    /// the system has the whole line, and with `sync` the disk has it. Takes 5 s at most.
+    /// Records `event`, which announces something: the start of a job, an enrolment. It is under way when this returns, and
+    /// [`Announced::permission`] tells whether what was announced may go on.
+    pub(crate) fn announce(&self, event: &Event<'_>) -> Announced {
+        let Some(writer) = &self.writer else {
+            return Announced { begun: Ok(None), on_failure: self.on_failure };
+        };
+        let begun = self.entry(event).and_then(|entry| writer.begin(entry));
+        if let Err(error) = &begun {
+            writer.health.note(Some(error));
+        }
+        Announced { begun: begun.map(Some), on_failure: self.on_failure }
+    }
+
+    /// Records `event` and waits until [`Announced::permission`] is there.
     ///
     /// # Errors
-    /// [`Refusal`] if it cannot be recorded and the operator wants nothing to happen then.
+    /// As there.
     pub(crate) async fn admit(&self, event: &Event<'_>) -> Result<(), Refusal> {
-        let Some(writer) = &self.writer else { return Ok(()) };
-        let recorded = match self.entry(event) {
-            Ok(entry) => writer.confirm(entry).await,
-            Err(error) => Err(error),
-        };
-        match self.on_failure {
-            OnFailure::Refuse => recorded.map_err(Refusal),
-            OnFailure::Continue => Ok(()),
-        }
+        self.announce(event).permission().await
     }
 
     fn entry(&self, event: &Event<'_>) -> Result<Entry, AuditError> {
@@ -148,27 +152,77 @@ impl Writer {
         self.thread.offer(entry).map_err(|reason| AuditError::NotTaken { to: self.to.clone(), reason })
     }
 
-    async fn confirm(&self, mut entry: Entry) -> Result<(), AuditError> {
-        let stuck = || AuditError::Stuck { to: self.to.clone(), patience: self.patience };
-        if self.health.is_stuck() {
-            return Err(stuck());
-        }
+    fn begin(&self, mut entry: Entry) -> Result<Awaited, AuditError> {
         let (answer, answered) = oneshot::channel();
         entry.answer = Some(answer);
-        let failure = match self.offer(entry) {
-            Ok(()) => match time::timeout(self.patience, answered).await {
-                // Noted where it was found out.
-                Ok(Ok(result)) => return result,
-                Ok(Err(_)) => AuditError::NotTaken { to: self.to.clone(), reason: NotTaken::Over },
-                Err(_) => {
-                    self.health.hangs();
-                    stuck()
-                }
-            },
-            Err(error) => error,
+        let awaited = Awaited {
+            answered,
+            health: Arc::clone(&self.health),
+            to: self.to.clone(),
+            until: Instant::now() + self.patience,
+            patience: self.patience,
+        };
+        if self.health.is_stuck() {
+            return Err(awaited.stuck());
+        }
+        self.offer(entry).map(|()| awaited)
+    }
+}
+
+/// Something that was announced. Whoever drops it does without it, and then it is not recorded if that has not begun yet.
+#[derive(Debug)]
+#[must_use = "what was announced may not be permitted"]
+pub(crate) struct Announced {
+    /// `None` if nothing is to be waited for.
+    begun: Result<Option<Awaited>, AuditError>,
+    on_failure: OnFailure,
+}
+
+#[derive(Debug)]
+struct Awaited {
+    answered: oneshot::Receiver<Result<(), AuditError>>,
+    health: Arc<Health>,
+    to: String,
+    until: Instant,
+    /// How long that was from the beginning.
+    patience: Duration,
+}
+
+impl Announced {
+    /// Whether it may go on. Then the system has the whole line, and with `sync` the disk has it. Takes 5 s at most.
+    ///
+    /// # Errors
+    /// [`Refusal`] if it cannot be recorded and the operator wants nothing to happen then.
+    pub(crate) async fn permission(self) -> Result<(), Refusal> {
+        let recorded = match self.begun {
+            Ok(None) => Ok(()),
+            Ok(Some(awaited)) => awaited.answer().await,
+            Err(error) => Err(error),
+        };
+        match self.on_failure {
+            OnFailure::Refuse => recorded.map_err(Refusal),
+            OnFailure::Continue => Ok(()),
+        }
+    }
+}
+
+impl Awaited {
+    async fn answer(mut self) -> Result<(), AuditError> {
+        let failure = match time::timeout_at(self.until, &mut self.answered).await {
+            // Noted where it was found out.
+            Ok(Ok(result)) => return result,
+            Ok(Err(_)) => AuditError::NotTaken { to: self.to.clone(), reason: NotTaken::Over },
+            Err(_) => {
+                self.health.hangs();
+                self.stuck()
+            }
         };
         self.health.note(Some(&failure));
         Err(failure)
+    }
+
+    fn stuck(&self) -> AuditError {
+        AuditError::Stuck { to: self.to.clone(), patience: self.patience }
     }
 }
 

@@ -20,7 +20,9 @@ use tokio::io::unix::AsyncFd;
 use tracing::warn;
 
 pub(crate) use account::Account;
-pub(crate) use spawn::{SpawnError, Spawned, spawn};
+#[cfg(test)]
+pub(crate) use spawn::spawn;
+pub(crate) use spawn::{Prepared, SpawnError, Spawned};
 pub(crate) use system::{keep_children, register};
 pub(crate) use tree::ProcessTable;
 

@@ -16,10 +16,26 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::admission::ConnectionId;
-use crate::audit::{Event, JobEnd, JobStart};
+use crate::audit::{Announced, Event, JobEnd, JobStart};
 use crate::authorize::{Action, Principal, authorize, original_command};
 use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
 use crate::service::Service;
+
+/// Whether a job may start that was announced: not if that cannot be recorded, or if its client or the server ends
+/// meanwhile.
+fn permission(
+    announced: Announced,
+    context: &JobContext,
+) -> impl Future<Output = Result<(), String>> + use<> {
+    let (gone, stopping) = (context.gone.clone(), context.stopping.clone());
+    async move {
+        tokio::select! {
+            recorded = announced.permission() => recorded.map_err(|refusal| refusal.to_string()),
+            () = stopping.cancelled() => Err(STOPPING.to_owned()),
+            () = gone.cancelled() => Err("its client is gone".to_owned()),
+        }
+    }
+}
 
 /// Why a server that ends takes no jobs.
 const STOPPING: &str = "it is stopping";
@@ -128,8 +144,8 @@ impl Jobs {
             return Err(ConnectionError::Violation("a job number that was used before"));
         }
         self.last_number = number.0;
-        match self.admit(&id, &mut spec).await {
-            Ok(registration) => self.spawn(number, id, spec, registration),
+        match self.admit(&id, &mut spec) {
+            Ok((registration, announced)) => self.spawn(number, id, spec, registration, announced),
             Err(reason) => {
                 self.service.record(&Event::JobRefused {
                     connection: self.connection,
@@ -143,7 +159,7 @@ impl Jobs {
         Ok(())
     }
 
-    async fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<Registration, String> {
+    fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<(Registration, Announced), String> {
         authorize(&self.principal, Action::Start(spec)).map_err(|denial| denial.to_string())?;
         if self.service.stopping.is_cancelled() {
             return Err(STOPPING.to_owned());
@@ -163,16 +179,18 @@ impl Jobs {
             spec,
             original: self.principal.options().command().and_then(|_| original_command(spec)),
         };
-        let (live, start) = (self.service.live(), Event::JobStart(start));
-        tokio::select! {
-            recorded = live.audit.admit(&start) => {
-                recorded.map(|()| registration).map_err(|refusal| refusal.to_string())
-            }
-            () = self.service.stopping.cancelled() => Err(STOPPING.to_owned()),
-        }
+        let announced = self.service.live().audit.announce(&Event::JobStart(start));
+        Ok((registration, announced))
     }
 
-    fn spawn(&self, number: JobNumber, id: JobId, spec: Spec, registration: Registration) {
+    fn spawn(
+        &self,
+        number: JobNumber,
+        id: JobId,
+        spec: Spec,
+        registration: Registration,
+        announced: Announced,
+    ) {
         let stdin = Inbound::new(self.budget.clone());
         let (gone, stopping) = (self.gone.clone(), self.service.stopping.clone());
         let (handle, context) = JobContext::new(number, id, stdin, gone, stopping);
@@ -182,23 +200,29 @@ impl Jobs {
         let (connection, owner) = (self.connection, self.principal.owner());
         let task = async move {
             let (id, started) = (context.id.clone(), Instant::now());
+            let permission = permission(announced, &context);
             let report =
-                job::run(context, spec, &service.door.account, &service.process_table, &sender).await;
+                job::run(context, spec, permission, &service.door.account, &service.process_table, &sender)
+                    .await;
             let bytes = |stream| {
                 let of_stream = |total: &&StreamTotal| total.stream == stream;
                 report.ended.totals.iter().find(of_stream).map_or(0, |total| total.bytes)
             };
-            service.record(&Event::JobEnd(JobEnd {
-                connection,
-                owner,
-                job: &id,
-                outcome: &report.ended.outcome,
-                stdin: report.ended.stdin_consumed,
-                stdout: bytes(StreamId::Stdout),
-                stderr: bytes(StreamId::Stderr),
-                wall: started.elapsed(),
-                usage: report.usage,
-            }));
+            if let Outcome::NotStarted(StartFailure::Refused(reason)) = &report.ended.outcome {
+                service.record(&Event::JobRefused { connection, job: &id, owner, reason });
+            } else {
+                service.record(&Event::JobEnd(JobEnd {
+                    connection,
+                    owner,
+                    job: &id,
+                    outcome: &report.ended.outcome,
+                    stdin: report.ended.stdin_consumed,
+                    stdout: bytes(StreamId::Stdout),
+                    stderr: bytes(StreamId::Stderr),
+                    wall: started.elapsed(),
+                    usage: report.usage,
+                }));
+            }
             lock(&table).remove(&number);
             drop(registration);
         };

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use common::connection::PacketSender;
 use common::frame::StreamId;
-use common::job::{Ended, Outcome, Spec, StreamTotal};
+use common::job::{Ended, Outcome, Spec, StartFailure, StreamTotal};
 use common::message::ServerMessage;
 use common::packet::Packet;
 use tokio::time::sleep_until;
@@ -20,7 +20,7 @@ use super::input::Input;
 use super::output::Output;
 use super::rules::{Action, Cause, Event, Rules};
 use super::{JobCommand, JobContext};
-use crate::process::{self, Account, Process, ProcessTable, SpawnError, Spawned, Usage};
+use crate::process::{Account, Prepared, Process, ProcessTable, SpawnError, Spawned, Usage};
 
 /// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
 const FAILED: &str = "the server failed while the command ran, and has killed it";
@@ -34,15 +34,21 @@ pub(crate) struct Report {
     pub(crate) usage: Option<Usage>,
 }
 
-/// Runs a job from its start to its report. Returns when nothing of it is left to be watched.
+/// Runs a job from its start, for which there has to be a `permission` (or else the reason why there is none), to its report. Returns when nothing of it is left to be watched.
 pub(crate) async fn run(
     mut context: JobContext,
     spec: Spec,
+    permission: impl Future<Output = Result<(), String>>,
     account: &Account,
     table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
 ) -> Report {
-    let spawned = process::spawn(&spec, account);
+    // While that is waited for.
+    let prepared = Prepared::new(&spec, account);
+    let spawned = match permission.await {
+        Ok(()) => prepared.map_err(SpawnError::NotStarted).and_then(Prepared::start),
+        Err(reason) => Err(SpawnError::NotStarted(StartFailure::Refused(reason))),
+    };
     let rules = Rules::new(Instant::now(), spec.timeout(), spec.wait_output);
     // A request may be large, and the job may last.
     drop(spec);

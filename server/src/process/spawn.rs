@@ -48,20 +48,10 @@ pub(crate) enum SpawnError {
     Unwatchable(io::Error),
 }
 
-/// Starts the command of `spec` as this server's account. Takes as long as the kernel takes to load the program.
+/// Starts the command of `spec` at once.
+#[cfg(test)]
 pub(crate) fn spawn(spec: &Spec, account: &Account) -> Result<Spawned, SpawnError> {
-    let prepared = Prepared::new(spec, account).map_err(SpawnError::NotStarted)?;
-    let pipes = Pipes::new(spec).map_err(|error| SpawnError::NotStarted(exhausted(error)))?;
-    let id = prepared.execute(&pipes).map_err(SpawnError::NotStarted)?;
-    match watch(id) {
-        Ok(process) => Ok(pipes.into_ours(process)),
-        Err(error) => {
-            // Not reaped yet, so the id is still this process and nothing else.
-            system::kill_group(id, common::job::Signal::KILL).ok();
-            waitpid(Some(id), WaitOptions::empty()).ok();
-            Err(SpawnError::Unwatchable(error))
-        }
-    }
+    Prepared::new(spec, account).map_err(SpawnError::NotStarted)?.start()
 }
 
 fn watch(id: Pid) -> io::Result<Process> {
@@ -74,16 +64,21 @@ fn watch(id: Pid) -> io::Result<Process> {
     })
 }
 
-/// Everything that can fail for the user's fault, done before there is a process.
-struct Prepared {
+/// Everything that can fail for the user's fault, done before there is a process. Dropped, it has changed nothing.
+pub(crate) struct Prepared {
     program: PathBuf,
     arguments: Vec<CString>,
     environment: Vec<CString>,
     directory: OwnedFd,
+    pipes: Pipes,
 }
 
 impl Prepared {
-    fn new(spec: &Spec, account: &Account) -> Result<Self, StartFailure> {
+    /// What it takes to run the command of `spec` as this server's account.
+    ///
+    /// # Errors
+    /// What keeps it from running.
+    pub(crate) fn new(spec: &Spec, account: &Account) -> Result<Self, StartFailure> {
         spec.check().map_err(|error| StartFailure::Invalid(search::shown(error.to_string().as_ref())))?;
         let path = environment::directory(account, spec.directory.as_ref());
         let directory = open_directory(&path)?;
@@ -97,17 +92,35 @@ impl Prepared {
         };
         let arguments = c_strings(words.into_iter().map(|word| word.0))?;
         let environment = c_strings(environment.strings())?;
-        Ok(Self { program, arguments, environment, directory })
+        let pipes = Pipes::new(spec).map_err(exhausted)?;
+        Ok(Self { program, arguments, environment, directory, pipes })
     }
 
-    fn execute(&self, pipes: &Pipes) -> Result<Pid, StartFailure> {
+    /// Starts the command. Takes as long as the kernel takes to load the program.
+    ///
+    /// # Errors
+    /// [`SpawnError`].
+    pub(crate) fn start(self) -> Result<Spawned, SpawnError> {
+        let id = self.execute().map_err(SpawnError::NotStarted)?;
+        match watch(id) {
+            Ok(process) => Ok(self.pipes.into_ours(process)),
+            Err(error) => {
+                // Not reaped yet, so the id is still this process and nothing else.
+                system::kill_group(id, common::job::Signal::KILL).ok();
+                waitpid(Some(id), WaitOptions::empty()).ok();
+                Err(SpawnError::Unwatchable(error))
+            }
+        }
+    }
+
+    fn execute(&self) -> Result<Pid, StartFailure> {
         let program = c_string(OsString::from(&self.program).into_vec())?;
         let image = Image {
             program: &program,
             arguments: &self.arguments,
             environment: &self.environment,
             directory: self.directory.as_fd(),
-            stdio: pipes.theirs(),
+            stdio: self.pipes.theirs(),
         };
         system::posix_spawn(&image).map_err(|error| match Errno::from_io_error(&error) {
             Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) | None => exhausted(error),
