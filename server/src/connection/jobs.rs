@@ -21,22 +21,6 @@ use crate::authorize::{Action, Principal, authorize, original_command};
 use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
 use crate::service::Service;
 
-/// Whether a job may start that was announced: not if that cannot be recorded, or if its client or the server ends
-/// meanwhile.
-fn permission(
-    announced: Announced,
-    context: &JobContext,
-) -> impl Future<Output = Result<(), String>> + use<> {
-    let (gone, stopping) = (context.gone.clone(), context.stopping.clone());
-    async move {
-        tokio::select! {
-            recorded = announced.permission() => recorded.map_err(|refusal| refusal.to_string()),
-            () = stopping.cancelled() => Err(STOPPING.to_owned()),
-            () = gone.cancelled() => Err("its client is gone".to_owned()),
-        }
-    }
-}
-
 /// Why a server that ends takes no jobs.
 const STOPPING: &str = "it is stopping";
 
@@ -260,6 +244,22 @@ impl Jobs {
         }
         let handle = lock(&self.table).get(&number).cloned();
         handle.map_or(Ok(()), |handle| action(&handle))
+    }
+}
+
+/// Whether a job may start that was announced: not if that cannot be recorded, or if its client or the server ends
+/// meanwhile.
+fn permission(
+    announced: Announced,
+    context: &JobContext,
+) -> impl Future<Output = Result<(), String>> + use<> {
+    let (gone, stopping) = (context.gone.clone(), context.stopping.clone());
+    async move {
+        tokio::select! {
+            recorded = announced.permission() => recorded.map_err(|refusal| refusal.to_string()),
+            () = stopping.cancelled() => Err(STOPPING.to_owned()),
+            () = gone.cancelled() => Err("its client is gone".to_owned()),
+        }
     }
 }
 
