@@ -3,13 +3,19 @@
 //! Plain values with their checks; no process and no clock.
 
 mod byte_string;
+mod digest;
 mod id;
+mod keeping;
 mod outcome;
+mod resources;
 mod signal;
 mod spec;
 
 pub use byte_string::ByteString;
+pub use digest::Digest;
 pub use id::{JobId, JobIdError};
+pub use keeping::{DEFAULT_GRACE, Keeping, OnDisconnect};
 pub use outcome::{Ended, Outcome, StartFailure, StreamTotal};
+pub use resources::{PeakMemory, ResourceLimits, Usage};
 pub use signal::{Signal, SignalError};
 pub use spec::{Program, Spec, SpecError, Variable};

@@ -10,7 +10,8 @@ use common::frame::{self, HEADER_LEN, JobNumber, Kind, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
 use common::invitation::Token;
 use common::job::{
-    ByteString, Ended, JobId, Outcome, Program, Signal, Spec, StartFailure, StreamTotal, Variable,
+    ByteString, Ended, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, ResourceLimits, Signal,
+    Spec, StartFailure, StreamTotal, Usage, Variable,
 };
 use common::limits;
 use common::message::{self, ClientMessage, Message, MessageError, ServerMessage};
@@ -51,15 +52,18 @@ fn spec() -> impl Strategy<Value = Spec> {
     ];
     let variable = (byte_string(), byte_string()).prop_map(|(name, value)| Variable { name, value });
     let switches = any::<(bool, bool, bool)>();
-    (program, prop::option::of(byte_string()), vec(variable, 0..10), switches, any::<Option<u64>>()).prop_map(
-        |(program, directory, environment, (stdin, merge_output, wait_output), timeout_ms)| Spec {
+    let bounds = (any::<Option<u64>>(), limits(), keeping());
+    (program, prop::option::of(byte_string()), vec(variable, 0..10), switches, bounds).prop_map(
+        |(program, directory, environment, (stdin, merge_output, wait_output), bounds)| Spec {
             program,
             directory,
             environment,
             stdin,
             merge_output,
             wait_output,
-            timeout_ms,
+            timeout_ms: bounds.0,
+            limits: bounds.1,
+            keeping: bounds.2,
         },
     )
 }
@@ -94,14 +98,35 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+fn usage() -> impl Strategy<Value = Option<Usage>> {
+    let peak =
+        prop_oneof![any::<u64>().prop_map(PeakMemory::Exactly), any::<u64>().prop_map(PeakMemory::AtMost),];
+    prop::option::of((any::<u64>(), peak).prop_map(|(cpu_us, peak_memory)| Usage { cpu_us, peak_memory }))
+}
+
+fn limits() -> impl Strategy<Value = ResourceLimits> {
+    any::<(Option<u64>, Option<u32>, Option<u32>, Option<i8>)>().prop_map(
+        |(memory, cpu_percent, processes, nice)| ResourceLimits { memory, cpu_percent, processes, nice },
+    )
+}
+
+fn keeping() -> impl Strategy<Value = Keeping> {
+    let on_disconnect = prop::sample::select(&[OnDisconnect::Kill, OnDisconnect::Keep][..]);
+    (on_disconnect, any::<u64>(), any::<bool>()).prop_map(|(on_disconnect, grace_ms, supervised)| Keeping {
+        on_disconnect,
+        grace_ms,
+        supervised,
+    })
+}
+
 fn server_message() -> impl Strategy<Value = ServerMessage> {
     let total = (prop::sample::select(&StreamId::ALL[..]), any::<u64>())
         .prop_map(|(stream, bytes)| StreamTotal { stream, bytes });
-    let ended = (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>()).prop_map(
-        |(outcome, totals, stdin_consumed, output_left_open)| {
-            ServerMessage::Ended(Ended { outcome, totals, stdin_consumed, output_left_open })
-        },
-    );
+    let ended = (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>(), (any::<u64>(), usage()))
+        .prop_map(|(outcome, totals, stdin_consumed, output_left_open, wall_and_usage)| {
+            let (wall_us, usage) = wall_and_usage;
+            ServerMessage::Ended(Ended { outcome, totals, stdin_consumed, output_left_open, wall_us, usage })
+        });
     prop_oneof![
         4 => ended,
         1 => any::<u32>().prop_map(|process_id| ServerMessage::Started { process_id }),
@@ -236,7 +261,7 @@ fn messages_fill_their_limit_and_go_no_further() {
     // Message and outcome number, length, no totals, stdin, a switch: 4 + 4 + 8 + 8 + 8 + 1.
     let lost = |len: usize| {
         let outcome = Outcome::Lost("x".repeat(len));
-        let ended = Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false };
+        let ended = Ended::without_output(outcome);
         Packet::Message { job: JobNumber(1), message: ServerMessage::Ended(ended) }
     };
     let most = limits::RESPONSE_PAYLOAD - 33;

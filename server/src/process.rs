@@ -12,9 +12,9 @@ mod tree;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::job::{Outcome, Signal};
+use common::job::{Outcome, Signal, Usage};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::unix::AsyncFd;
 use tracing::warn;
@@ -25,25 +25,6 @@ pub(crate) use spawn::spawn;
 pub(crate) use spawn::{Prepared, SpawnError, Spawned};
 pub(crate) use system::{keep_children, register};
 pub(crate) use tree::ProcessTable;
-
-/// What a process has taken from the machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// Processor time, user and system.
-    pub(crate) cpu: Duration,
-    /// The most memory that was resident at a time, of the largest of its processes.
-    pub(crate) peak_memory: PeakMemory,
-}
-
-/// What the system can tell of a process's memory, in bytes. It counts the moment before the program was loaded, in which
-/// the process still had the memory of this server (`exec_mmap` in the kernel's fs/exec.c).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PeakMemory {
-    /// So much.
-    Exactly(u64),
-    /// No more than this server itself has had.
-    AtMost(u64),
-}
 
 /// A process that this server started, leader of a session and a process group of its own.
 ///

@@ -217,7 +217,7 @@ impl RawServer {
             StreamTotal { stream: StreamId::Stdout, bytes: stdout },
             StreamTotal { stream: StreamId::Stderr, bytes: stderr },
         ];
-        let ended = Ended { outcome: Outcome::Exited(0), totals, stdin_consumed: 0, output_left_open: false };
+        let ended = Ended { totals, ..Ended::without_output(Outcome::Exited(0)) };
         self.send_message(job, ServerMessage::Ended(ended));
     }
 }

@@ -160,7 +160,7 @@ fn an_outcome_that_the_server_does_not_know_is_passed_on_as_lost() {
         peer.send_eof(job, StreamId::Stdout, 0);
         peer.send_eof(job, StreamId::Stderr, 0);
         let outcome = Outcome::Lost("the supervisor is gone".to_owned());
-        let ended = Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false };
+        let ended = Ended::without_output(outcome);
         peer.send_message(job, ServerMessage::Ended(ended));
     });
     assert!(message.contains("the supervisor is gone"), "{message}");

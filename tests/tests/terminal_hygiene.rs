@@ -130,12 +130,7 @@ fn why_a_job_has_no_outcome() {
                 peer.send_eof(job, StreamId::Stdout, 0);
                 peer.send_eof(job, StreamId::Stderr, 0);
             }
-            let ended = Ended {
-                outcome: outcome.clone(),
-                totals: Vec::new(),
-                stdin_consumed: 0,
-                output_left_open: false,
-            };
+            let ended = Ended::without_output(outcome.clone());
             peer.send_message(job, ServerMessage::Ended(ended));
             peer.hear_close();
         };

@@ -1,10 +1,12 @@
 //! What became of a job. Built to cross a wire, unlike `std::process::ExitStatus`.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::byte_string::bounded;
+use super::resources::Usage;
 use super::signal::Signal;
 use crate::frame::StreamId;
 
@@ -123,6 +125,34 @@ pub struct Ended {
     pub stdin_consumed: u64,
     /// Whether a process that outlived the command still held its output open when the wait for it was given up.
     pub output_left_open: bool,
+    /// Microseconds from the start of the job to its end.
+    pub wall_us: u64,
+    /// What it has used; `None` if there was no process, or nobody could ask the system.
+    pub usage: Option<Usage>,
+}
+
+impl Ended {
+    /// The end of a job that has no output and no process that anybody knows of.
+    pub fn without_output(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            totals: Vec::new(),
+            stdin_consumed: 0,
+            output_left_open: false,
+            wall_us: 0,
+            usage: None,
+        }
+    }
+
+    /// From the start of the job to its end.
+    pub fn wall(&self) -> Duration {
+        Duration::from_micros(self.wall_us)
+    }
+
+    /// The length of `stream`, if it is known.
+    pub fn total(&self, stream: StreamId) -> Option<u64> {
+        self.totals.iter().find(|total| total.stream == stream).map(|total| total.bytes)
+    }
 }
 
 /// The length of one output stream.

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::byte_string::{ByteString, bounded};
+use super::keeping::Keeping;
+use super::resources::ResourceLimits;
 use crate::limits;
 
 /// The command, in one of its two forms.
@@ -53,10 +55,14 @@ pub struct Spec {
     pub wait_output: bool,
     /// Milliseconds after which the server ends the job.
     pub timeout_ms: Option<u64>,
+    /// What it may take from the machine.
+    pub limits: ResourceLimits,
+    /// What becomes of it when nobody is attached to it.
+    pub keeping: Keeping,
 }
 
 impl Spec {
-    /// A job with nothing but a command: no stdin, home directory, no time limit.
+    /// A job with nothing but a command: no stdin, home directory, no limits; it ends with its client.
     pub fn new(program: Program) -> Self {
         Self {
             program,
@@ -66,6 +72,8 @@ impl Spec {
             merge_output: false,
             wait_output: false,
             timeout_ms: None,
+            limits: ResourceLimits::default(),
+            keeping: Keeping::default(),
         }
     }
 

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use common::frame::{JobNumber, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
 use common::invitation::Token;
-use common::job::{ByteString, Ended, Outcome, Program, Signal, Spec, StartFailure, StreamTotal, Variable};
+use common::job::{
+    ByteString, Ended, Keeping, OnDisconnect, Outcome, PeakMemory, Program, ResourceLimits, Signal, Spec,
+    StartFailure, StreamTotal, Usage, Variable,
+};
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
 
@@ -95,12 +98,19 @@ fn request_rows() -> Vec<Row<ClientMessage>> {
         merge_output: false,
         wait_output: true,
         timeout_ms: Some(1000),
+        limits: ResourceLimits {
+            memory: Some(0x0001_0000),
+            cpu_percent: Some(150),
+            processes: Some(200),
+            nice: Some(-5),
+        },
+        keeping: Keeping { on_disconnect: OnDisconnect::Keep, grace_ms: 2000, supervised: true },
     };
     let shell = Spec::new(Program::Shell("true".into()));
     vec![
         request(
             ClientMessage::Start { id: "job1".parse().unwrap(), spec: argv },
-            "74 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 100, REQUEST
+            "96 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 134, REQUEST
              00 00 00 00                                                      # Start
              04 00 00 00 00 00 00 00  6a 6f 62 31                             # id: job1
              00 00 00 00  02 00 00 00 00 00 00 00                             # argv of two words
@@ -111,14 +121,18 @@ fn request_rows() -> Vec<Row<ClientMessage>> {
              01 00 00 00 00 00 00 00  41                                      # A
              02 00 00 00 00 00 00 00  62 ff                                   # not UTF-8
              01 00 01                                                         # stdin, not merged, wait
-             01  e8 03 00 00 00 00 00 00                                      # 1000 ms",
+             01  e8 03 00 00 00 00 00 00                                      # 1000 ms
+             01  00 00 01 00 00 00 00 00  01  96 00 00 00                     # 64 KiB, 150 %
+             01  c8 00 00 00  01  fb                                          # 200 processes, nice -5
+             01 00 00 00  d0 07 00 00 00 00 00 00  01                         # keep, 2000 ms, supervised",
         ),
         request(
             ClientMessage::Start { id: "job1".parse().unwrap(), spec: shell },
-            "3d 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 45, REQUEST
+            "4e 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 62, REQUEST
              00 00 00 00  04 00 00 00 00 00 00 00  6a 6f 62 31                # Start job1
              01 00 00 00  04 00 00 00 00 00 00 00  74 72 75 65                # shell: true
-             00  00 00 00 00 00 00 00 00  00 00 00  00                        # nothing else",
+             00  00 00 00 00 00 00 00 00  00 00 00  00  00 00 00 00           # nothing else
+             00 00 00 00  60 ea 00 00 00 00 00 00  00                         # kill, 60 s, no supervisor",
         ),
         request(
             ClientMessage::Signal(Signal::TERM),
@@ -219,58 +233,68 @@ fn ended_rows() -> Vec<Row<ServerMessage>> {
     let x = "01 00 00 00 00 00 00 00  78";
     let not_started = Outcome::NotStarted;
     vec![
-        ended(Outcome::Exited(7), "3c", "00 00 00 00  07"),
-        ended(Outcome::Signaled { signal: Signal::KILL, core_dumped: true }, "3d", "01 00 00 00  09  01"),
-        ended(Outcome::TimedOut, "3b", "02 00 00 00"),
-        ended(Outcome::Cancelled, "3b", "03 00 00 00"),
+        ended(Outcome::Exited(7), "59", "00 00 00 00  07"),
+        ended(Outcome::Signaled { signal: Signal::KILL, core_dumped: true }, "5a", "01 00 00 00  09  01"),
+        ended(Outcome::TimedOut, "58", "02 00 00 00"),
+        ended(Outcome::Cancelled, "58", "03 00 00 00"),
         ended(
             not_started(StartFailure::NotFound { program: "x".into(), searched: "/bin".into() }),
-            "54",
+            "71",
             &format!("04 00 00 00  00 00 00 00  {x}  04 00 00 00 00 00 00 00  2f 62 69 6e"),
         ),
         ended(
             not_started(StartFailure::NotExecutable { program: "x".into(), reason: "no".into() }),
-            "52",
+            "6f",
             &format!("04 00 00 00  01 00 00 00  {x} {no}"),
         ),
         ended(
             not_started(StartFailure::Directory { path: "x".into(), reason: "no".into() }),
-            "52",
+            "6f",
             &format!("04 00 00 00  02 00 00 00  {x} {no}"),
         ),
         ended(
             not_started(StartFailure::Invalid("no".into())),
-            "49",
+            "66",
             &format!("04 00 00 00  03 00 00 00  {no}"),
         ),
         ended(
             not_started(StartFailure::Exhausted("no".into())),
-            "49",
+            "66",
             &format!("04 00 00 00  04 00 00 00  {no}"),
         ),
         ended(
             not_started(StartFailure::Refused("no".into())),
-            "49",
+            "66",
             &format!("04 00 00 00  05 00 00 00  {no}"),
         ),
-        ended(Outcome::Lost("no".into()), "45", &format!("05 00 00 00  {no}")),
+        ended(Outcome::Lost("no".into()), "62", &format!("05 00 00 00  {no}")),
     ]
 }
 
-/// `length` is the low byte of the length field: 16 of header, 4 of message number, the outcome, 35 of the rest.
+/// `length` is the low byte of the length field: 16 of header, 4 of message number, the outcome, 64 of the rest.
 fn ended(outcome: Outcome, length: &str, outcome_bytes: &str) -> Row<ServerMessage> {
     let totals = vec![
         StreamTotal { stream: StreamId::Stdout, bytes: 5 },
         StreamTotal { stream: StreamId::Stderr, bytes: 0x0100 },
     ];
-    let ended = Ended { outcome, totals, stdin_consumed: 3, output_left_open: true };
+    let ended = Ended {
+        outcome,
+        totals,
+        stdin_consumed: 3,
+        output_left_open: true,
+        wall_us: 0x0201,
+        usage: Some(Usage { cpu_us: 4, peak_memory: PeakMemory::AtMost(0x1000) }),
+    };
     let bytes = format!(
         "{length} 00 00 00  11 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00
          01 00 00 00  {outcome_bytes}           # Ended
          02 00 00 00 00 00 00 00                # two totals
          01  05 00 00 00 00 00 00 00            # stdout
          02  00 01 00 00 00 00 00 00            # stderr
-         03 00 00 00 00 00 00 00  01            # stdin consumed, output left open"
+         03 00 00 00 00 00 00 00  01            # stdin consumed, output left open
+         01 02 00 00 00 00 00 00                # wall
+         01  04 00 00 00 00 00 00 00            # processor time
+         01 00 00 00  00 10 00 00 00 00 00 00   # at most 4 KiB"
     );
     row(Packet::Message { job: JobNumber(1), message: ServerMessage::Ended(ended) }, &bytes)
 }

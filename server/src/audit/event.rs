@@ -1,15 +1,13 @@
 //! What is recorded: typed events, and the fields that they become. Values of variables never do.
 
-use std::time::Duration;
-
-use common::job::{ByteString, JobId, Outcome, Program, Spec};
+use common::frame::StreamId;
+use common::job::{ByteString, Ended, JobId, Outcome, PeakMemory, Program, Spec};
 use common::keys::Fingerprint;
 
 use super::line::{Budget, Line};
 use super::stamp::{Stamp, instance};
 use crate::admission::ConnectionId;
 use crate::authorize::{Owner, Remote};
-use crate::process::{PeakMemory, Usage};
 
 /// Something that an auditor asks for later. Texts may be of any length and content.
 #[derive(Debug)]
@@ -95,17 +93,7 @@ pub(crate) struct JobEnd<'a> {
     pub(crate) connection: ConnectionId,
     pub(crate) owner: Owner,
     pub(crate) job: &'a JobId,
-    pub(crate) outcome: &'a Outcome,
-    /// Bytes that the command has consumed.
-    pub(crate) stdin: u64,
-    /// Bytes that it has written.
-    pub(crate) stdout: u64,
-    /// Bytes that it has written.
-    pub(crate) stderr: u64,
-    /// From the request to the outcome.
-    pub(crate) wall: Duration,
-    /// `None` if there was no process, or nobody could ask the system.
-    pub(crate) usage: Option<Usage>,
+    pub(crate) ended: &'a Ended,
 }
 
 /// See [`Event::Enrolment`].
@@ -244,13 +232,14 @@ impl JobEnd<'_> {
         line.number("connection", self.connection.0);
         line.word("job", self.job.as_str());
         line.word("principal", self.owner.to_string());
-        add_outcome(line, self.outcome, commands);
-        line.number("stdin_bytes", self.stdin);
-        line.number("stdout_bytes", self.stdout);
-        line.number("stderr_bytes", self.stderr);
-        line.seconds("wall_seconds", self.wall);
-        if let Some(usage) = self.usage {
-            line.seconds("cpu_seconds", usage.cpu);
+        let ended = self.ended;
+        add_outcome(line, &ended.outcome, commands);
+        line.number("stdin_bytes", ended.stdin_consumed);
+        line.number("stdout_bytes", ended.total(StreamId::Stdout).unwrap_or_default());
+        line.number("stderr_bytes", ended.total(StreamId::Stderr).unwrap_or_default());
+        line.seconds("wall_seconds", ended.wall());
+        if let Some(usage) = ended.usage {
+            line.seconds("cpu_seconds", usage.cpu());
             match usage.peak_memory {
                 PeakMemory::Exactly(bytes) => line.number("peak_memory_bytes", bytes),
                 PeakMemory::AtMost(bytes) => line.number("peak_memory_at_most_bytes", bytes),

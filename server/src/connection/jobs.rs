@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use common::connection::{ConnectionError, PacketSender};
 use common::frame::{JobNumber, StreamId};
-use common::job::{Ended, JobId, Outcome, Spec, StartFailure, StreamTotal};
+use common::job::{Ended, JobId, Outcome, Spec, StartFailure};
 use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
@@ -183,29 +182,15 @@ impl Jobs {
             (Arc::clone(&self.service), self.sender.clone(), Arc::clone(&self.table));
         let (connection, owner) = (self.connection, self.principal.owner());
         let task = async move {
-            let (id, started) = (context.id.clone(), Instant::now());
+            let id = context.id.clone();
             let permission = permission(announced, &context);
-            let report =
+            let ended =
                 job::run(context, spec, permission, &service.door.account, &service.process_table, &sender)
                     .await;
-            let bytes = |stream| {
-                let of_stream = |total: &&StreamTotal| total.stream == stream;
-                report.ended.totals.iter().find(of_stream).map_or(0, |total| total.bytes)
-            };
-            if let Outcome::NotStarted(StartFailure::Refused(reason)) = &report.ended.outcome {
+            if let Outcome::NotStarted(StartFailure::Refused(reason)) = &ended.outcome {
                 service.record(&Event::JobRefused { connection, job: &id, owner, reason });
             } else {
-                service.record(&Event::JobEnd(JobEnd {
-                    connection,
-                    owner,
-                    job: &id,
-                    outcome: &report.ended.outcome,
-                    stdin: report.ended.stdin_consumed,
-                    stdout: bytes(StreamId::Stdout),
-                    stderr: bytes(StreamId::Stderr),
-                    wall: started.elapsed(),
-                    usage: report.usage,
-                }));
+                service.record(&Event::JobEnd(JobEnd { connection, owner, job: &id, ended: &ended }));
             }
             lock(&table).remove(&number);
             drop(registration);
@@ -215,12 +200,7 @@ impl Jobs {
 
     /// Answers a START that is in order but not granted.
     async fn refuse(&self, number: JobNumber, reason: String) {
-        let ended = Ended {
-            outcome: Outcome::NotStarted(StartFailure::Refused(reason)),
-            totals: Vec::new(),
-            stdin_consumed: 0,
-            output_left_open: false,
-        };
+        let ended = Ended::without_output(Outcome::NotStarted(StartFailure::Refused(reason)));
         let packet = Packet::Message { job: number, message: ServerMessage::Ended(ended) };
         // Without a connection there is nobody to tell.
         self.sender.send_control(packet).await.ok();

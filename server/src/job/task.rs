@@ -20,19 +20,10 @@ use super::input::Input;
 use super::output::Output;
 use super::rules::{Action, Cause, Event, Rules};
 use super::{JobCommand, JobContext};
-use crate::process::{Account, Prepared, Process, ProcessTable, SpawnError, Spawned, Usage};
+use crate::process::{Account, Prepared, Process, ProcessTable, SpawnError, Spawned};
 
 /// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
 const FAILED: &str = "the server failed while the command ran, and has killed it";
-
-/// What became of a job.
-#[derive(Debug)]
-pub(crate) struct Report {
-    /// What the client is told.
-    pub(crate) ended: Ended,
-    /// What it has used; `None` if there was no process, or nobody could ask the system.
-    pub(crate) usage: Option<Usage>,
-}
 
 /// Runs a job from its start, for which there has to be a `permission` (or else the reason why there is none), to its report. Returns when nothing of it is left to be watched.
 pub(crate) async fn run(
@@ -42,7 +33,8 @@ pub(crate) async fn run(
     account: &Account,
     table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
-) -> Report {
+) -> Ended {
+    let started = Instant::now();
     // While that is waited for.
     let prepared = Prepared::new(&spec, account);
     let spawned = match permission.await {
@@ -52,24 +44,25 @@ pub(crate) async fn run(
     let rules = Rules::new(Instant::now(), spec.timeout(), spec.wait_output);
     // A request may be large, and the job may last.
     drop(spec);
-    let report = match spawned {
+    let mut ended = match spawned {
         Ok(spawned) => {
             let mut watching = pin!(watch(&mut context, spawned, rules, table, sender));
             poll_fn(|task| poll_caught(watching.as_mut(), task)).await
         }
-        Err(SpawnError::NotStarted(failure)) => Report::without_output(Outcome::NotStarted(failure)),
-        Err(error @ SpawnError::Unwatchable(_)) => Report::without_output(Outcome::Lost(error.to_string())),
+        Err(SpawnError::NotStarted(failure)) => Ended::without_output(Outcome::NotStarted(failure)),
+        Err(error @ SpawnError::Unwatchable(_)) => Ended::without_output(Outcome::Lost(error.to_string())),
     };
-    info!(job = %context.id, outcome = logged(&report.ended.outcome), "job ended");
-    tell(&context, sender, ServerMessage::Ended(report.ended.clone())).await;
-    report
+    ended.wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    info!(job = %context.id, outcome = logged(&ended.outcome), "job ended");
+    tell(&context, sender, ServerMessage::Ended(ended.clone())).await;
+    ended
 }
 
 /// Polls the watching of a job. A mistake of ours in it costs the job its outcome, and must not cost its client the answer.
-fn poll_caught(watching: Pin<&mut impl Future<Output = Report>>, task: &mut Context<'_>) -> Poll<Report> {
+fn poll_caught(watching: Pin<&mut impl Future<Output = Ended>>, task: &mut Context<'_>) -> Poll<Ended> {
     // What it shares with others is left whole by a panic, or is not looked at again.
     panic::catch_unwind(AssertUnwindSafe(|| watching.poll(task)))
-        .unwrap_or_else(|_| Poll::Ready(Report::without_output(Outcome::Lost(FAILED.to_owned()))))
+        .unwrap_or_else(|_| Poll::Ready(Ended::without_output(Outcome::Lost(FAILED.to_owned()))))
 }
 
 /// The outcome without what the client wrote: what could not be started is named in the audit trail alone.
@@ -77,13 +70,6 @@ fn logged(outcome: &Outcome) -> String {
     match outcome {
         Outcome::NotStarted(failure) => format!("not started: {}", failure.name()),
         outcome => outcome.to_string(),
-    }
-}
-
-impl Report {
-    fn without_output(outcome: Outcome) -> Self {
-        let ended = Ended { outcome, totals: Vec::new(), stdin_consumed: 0, output_left_open: false };
-        Self { ended, usage: None }
     }
 }
 
@@ -98,7 +84,7 @@ async fn watch(
     rules: Rules,
     table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
-) -> Report {
+) -> Ended {
     let Spawned { process, stdin, stdout, stderr } = spawned;
     let process_id = process.id();
     debug!(job = %context.id, process_id, "job started");
@@ -141,8 +127,7 @@ async fn watch(
     let usage = process.reap().inspect_err(|error| warn!(job = %context.id, %error, "cannot reap")).ok();
     let totals = [(StreamId::Stdout, &context.stdout), (StreamId::Stderr, &context.stderr)]
         .map(|(stream, outbound)| StreamTotal { stream, bytes: outbound.sent() });
-    let ended = Ended { outcome, totals: totals.to_vec(), stdin_consumed, output_left_open };
-    Report { ended, usage }
+    Ended { outcome, totals: totals.to_vec(), stdin_consumed, output_left_open, wall_us: 0, usage }
 }
 
 /// Everything that is waited for while a process runs.
@@ -273,7 +258,7 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("a mistake");
         });
-        let report = poll_fn(|task| poll_caught(watching.as_mut(), task)).await;
-        assert_eq!(report.ended.outcome, Outcome::Lost(FAILED.to_owned()));
+        let ended = poll_fn(|task| poll_caught(watching.as_mut(), task)).await;
+        assert_eq!(ended.outcome, Outcome::Lost(FAILED.to_owned()));
     }
 }

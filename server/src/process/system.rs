@@ -13,14 +13,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use common::job::Signal;
+use common::job::{PeakMemory, Signal, Usage};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::process::Pid;
 use tokio::io::unix::AsyncFd;
-
-use super::{PeakMemory, Usage};
 
 /// What a new process is made of.
 pub(super) struct Image<'a> {
@@ -161,7 +158,7 @@ pub(super) fn reap(id: Pid) -> io::Result<Usage> {
         -1 => Err(io::Error::last_os_error()),
         0 => Err(io::Error::from(io::ErrorKind::WouldBlock)),
         _ => Ok(Usage {
-            cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+            cpu_us: microseconds(usage.ru_utime).saturating_add(microseconds(usage.ru_stime)),
             peak_memory: peak_memory(usage.ru_maxrss),
         }),
     }
@@ -174,9 +171,9 @@ fn peak_memory(kib: libc::c_long) -> PeakMemory {
     if kib > own { PeakMemory::Exactly(bytes) } else { PeakMemory::AtMost(bytes) }
 }
 
-fn duration(time: libc::timeval) -> Duration {
+fn microseconds(time: libc::timeval) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec).unwrap_or_default())
+    seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_usec).unwrap_or_default())
 }
 
 /// The strings as a C array; valid as long as they are.

@@ -1,8 +1,9 @@
 //! Whatever peers write: one line each, which says what they wrote.
 
-use std::time::Duration;
-
-use common::job::{ByteString, Outcome, Program, Signal, StartFailure};
+use common::frame::StreamId;
+use common::job::{
+    ByteString, Ended, Outcome, PeakMemory, Program, Signal, StartFailure, StreamTotal, Usage,
+};
 use serde_json::json;
 
 use super::samples::{CONNECTION, Samples, end, job, owner, spec, start};
@@ -11,7 +12,6 @@ use crate::admission::ConnectionId;
 use crate::audit::line::MAX_BYTES;
 use crate::audit::stamp::instance;
 use crate::authorize::Remote;
-use crate::process::{PeakMemory, Usage};
 
 /// Texts that have broken logs, and the largest.
 fn texts() -> Vec<Vec<u8>> {
@@ -124,17 +124,21 @@ fn a_record_says_all_that_was_promised() {
     assert_eq!(record["directory"], "NAME");
     assert!(record.get("truncated").is_none() && record.get("escaped").is_none());
 
-    let signaled = Outcome::Signaled { signal: Signal::KILL, core_dumped: true };
+    let totals =
+        [(StreamId::Stdout, 2), (StreamId::Stderr, 3)].map(|(stream, bytes)| StreamTotal { stream, bytes });
+    let ended = Ended {
+        outcome: Outcome::Signaled { signal: Signal::KILL, core_dumped: true },
+        totals: totals.to_vec(),
+        stdin_consumed: 1,
+        output_left_open: false,
+        wall_us: 1_500_000,
+        usage: Some(Usage { cpu_us: 250_000, peak_memory: PeakMemory::Exactly(4096) }),
+    };
     let record = recorded(&Event::JobEnd(JobEnd {
         connection: CONNECTION,
         owner: owner(),
         job: &"j1".parse().unwrap(),
-        outcome: &signaled,
-        stdin: 1,
-        stdout: 2,
-        stderr: 3,
-        wall: Duration::from_millis(1500),
-        usage: Some(Usage { cpu: Duration::from_micros(250_000), peak_memory: PeakMemory::Exactly(4096) }),
+        ended: &ended,
     }));
     let expected = json!({
         "event": "job_end", "connection": u64::MAX, "job": "j1", "principal": owner().to_string(), "outcome": "signaled", "signal": "KILL", "core_dumped": true,
@@ -165,7 +169,7 @@ fn without_commands_nothing_of_a_command_line_is_recorded() {
         admit(&audit, &start(&job, &spec(program, b"NAME"), None)).unwrap();
     }
     let failure = StartFailure::NotFound { program: "hunter2".to_owned(), searched: String::new() };
-    admit(&audit, &end(&job, &Outcome::NotStarted(failure), None)).unwrap();
+    admit(&audit, &end(&job, &Ended::without_output(Outcome::NotStarted(failure)))).unwrap();
     assert_eq!(records(&path)[0]["variables"], json!(["NAME", "NAME"]));
     assert_eq!(records(&path)[2]["reason"], "not_found");
     assert!(!std::fs::read_to_string(&path).unwrap().contains("hunter2"));

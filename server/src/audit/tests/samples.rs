@@ -1,16 +1,18 @@
 //! Every event with everything that it can hold: a new one does not compile until it has its place here.
 
 use std::iter::successors;
-use std::time::Duration;
 
-use common::job::{ByteString, JobId, Outcome, Program, Signal, Spec, StartFailure, Variable};
+use common::frame::StreamId;
+use common::job::{
+    ByteString, Ended, JobId, Outcome, PeakMemory, Program, Signal, Spec, StartFailure, StreamTotal, Usage,
+    Variable,
+};
 use common::keys::{Fingerprint, PublicKey};
 use common::limits;
 
 use super::*;
 use crate::admission::ConnectionId;
 use crate::authorize::{Owner, Remote};
-use crate::process::{PeakMemory, Usage};
 
 pub(super) const CONNECTION: ConnectionId = ConnectionId(u64::MAX);
 
@@ -40,18 +42,21 @@ pub(super) fn start<'a>(job: &'a JobId, spec: &'a Spec, original: Option<&'a Byt
     Event::JobStart(JobStart { connection: CONNECTION, job, owner: owner(), spec, original })
 }
 
-pub(super) fn end<'a>(job: &'a JobId, outcome: &'a Outcome, peak_memory: Option<PeakMemory>) -> Event<'a> {
-    Event::JobEnd(JobEnd {
-        connection: CONNECTION,
-        owner: owner(),
-        job,
+pub(super) fn end<'a>(job: &'a JobId, ended: &'a Ended) -> Event<'a> {
+    Event::JobEnd(JobEnd { connection: CONNECTION, owner: owner(), job, ended })
+}
+
+/// An end with numbers as long as they come.
+pub(super) fn ended(outcome: Outcome, peak_memory: Option<PeakMemory>) -> Ended {
+    let totals = [StreamId::Stdout, StreamId::Stderr].map(|stream| StreamTotal { stream, bytes: u64::MAX });
+    Ended {
         outcome,
-        stdin: u64::MAX,
-        stdout: u64::MAX,
-        stderr: u64::MAX,
-        wall: Duration::MAX,
-        usage: peak_memory.map(|peak_memory| Usage { cpu: Duration::MAX, peak_memory }),
-    })
+        totals: totals.to_vec(),
+        stdin_consumed: u64::MAX,
+        output_left_open: false,
+        wall_us: u64::MAX,
+        usage: peak_memory.map(|peak_memory| Usage { cpu_us: u64::MAX, peak_memory }),
+    }
 }
 
 /// What the events borrow: the same text wherever somebody else chooses one, and numbers as long as they come.
@@ -60,7 +65,7 @@ pub(super) struct Samples {
     original: ByteString,
     job: JobId,
     specs: [Spec; 2],
-    outcomes: Vec<Outcome>,
+    ends: Vec<Ended>,
 }
 
 impl Samples {
@@ -72,7 +77,10 @@ impl Samples {
         let count = if bytes.len() < 64 { limits::ARGUMENTS } else { 2 };
         let argv = Program::Argv(vec![original.clone(); count]);
         let specs = [argv, Program::Shell(original.clone())].map(|program| spec(program, bytes));
-        Self { outcomes: outcomes(&text), text, original, job: job(), specs }
+        let peaks = [None, Some(PeakMemory::Exactly(u64::MAX)), Some(PeakMemory::AtMost(u64::MAX))];
+        let ends =
+            outcomes(&text).into_iter().flat_map(|outcome| peaks.map(|peak| ended(outcome.clone(), peak)));
+        Self { ends: ends.collect(), text, original, job: job(), specs }
     }
 
     /// All events, those of one kind behind each other.
@@ -135,11 +143,7 @@ impl Samples {
     }
 
     fn ends(&self) -> Vec<Event<'_>> {
-        let peaks = [None, Some(PeakMemory::Exactly(u64::MAX)), Some(PeakMemory::AtMost(u64::MAX))];
-        self.outcomes
-            .iter()
-            .flat_map(|outcome| peaks.map(|peak_memory| end(&self.job, outcome, peak_memory)))
-            .collect()
+        self.ends.iter().map(|ended| end(&self.job, ended)).collect()
     }
 
     fn enrolments(&self) -> Vec<Event<'_>> {

@@ -93,12 +93,9 @@ fn requests() -> impl Iterator<Item = ClientMessage> {
 /// One of each response.
 fn responses() -> impl Iterator<Item = ServerMessage> {
     successors(Some(ServerMessage::Started { process_id: 1 }), |message| match message {
-        ServerMessage::Started { .. } => Some(ServerMessage::Ended(Ended {
-            outcome: Outcome::Exited(0),
-            totals: Vec::new(),
-            stdin_consumed: 0,
-            output_left_open: false,
-        })),
+        ServerMessage::Started { .. } => {
+            Some(ServerMessage::Ended(Ended::without_output(Outcome::Exited(0))))
+        }
         ServerMessage::Ended(_) => Some(ServerMessage::GoingAway),
         ServerMessage::GoingAway => None,
     })
