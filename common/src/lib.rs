@@ -12,7 +12,9 @@
 //! - [`frame`]: the fixed header and its numbers; bytes to frames and back
 //! - [`greeting`]: HELLO, WELCOME and CLOSE, coded by hand because strangers reach them
 //! - [`job`]: ids, specifications, signals and outcomes
-//! - [`message`]: requests and responses, the one place that knows the serialisation
+//! - `encoding`: the one place that knows the serialisation
+//! - [`message`]: requests and responses
+//! - [`record`]: the same for what is kept in files
 //! - [`packet`]: what a frame means, typed by the direction it travels in
 //! - [`stream`]: the rules of offsets, acknowledgements and windows, and the queues that obey them
 //! - [`connection`]: a reader and a writer over any byte stream
@@ -25,6 +27,7 @@ pub mod buffer;
 pub mod config;
 pub mod connection;
 pub mod duration;
+mod encoding;
 pub mod endpoint;
 pub mod escape;
 pub mod frame;
@@ -38,6 +41,7 @@ pub mod message;
 pub mod network;
 pub mod packet;
 pub mod reason;
+pub mod record;
 pub mod stream;
 pub mod suggestion;
 pub mod tls;

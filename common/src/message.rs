@@ -1,12 +1,10 @@
-//! Requests and responses, and the only place that knows how they are serialised.
-//!
-//! bincode 2.0.1 in its fixed-width little-endian configuration. It is no longer maintained; `wincode` writes the
-//! same bytes for the types used here and can take its place in this file.
+//! Requests and responses, with the limits of what carries them.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::encoding::{self, EncodingError};
 use crate::frame::{Kind, StreamId};
 use crate::job::{Ended, JobId, Signal, Spec};
 use crate::limits;
@@ -77,8 +75,7 @@ impl Message for ServerMessage {
 /// [`MessageError::TooLong`] if it does not fit the limit of its kind: the local user's fault.
 pub fn encode<M: Message>(message: &M) -> Result<Vec<u8>, MessageError> {
     let limit = M::KIND.payload_limit();
-    let bytes = bincode::serde::encode_to_vec(message, bincode::config::legacy())
-        .map_err(|error| MessageError::Malformed(error.to_string()))?;
+    let bytes = encoding::encode(message)?;
     if bytes.len() > limit {
         return Err(MessageError::TooLong { length: bytes.len(), limit });
     }
@@ -103,18 +100,10 @@ pub fn decode<M: Message>(payload: &[u8]) -> Result<M, MessageError> {
         return Err(MessageError::TooLong { length: payload.len(), limit });
     }
     // The decoder's own limit counts what a value claims before it allocates; the payload's length alone would not.
-    let config = bincode::config::legacy();
-    let decoded = match M::KIND {
-        Kind::Response => {
-            bincode::serde::decode_from_slice(payload, config.with_limit::<{ limits::RESPONSE_PAYLOAD }>())
-        }
-        _ => bincode::serde::decode_from_slice(payload, config.with_limit::<{ limits::REQUEST_PAYLOAD }>()),
-    };
-    let (message, read) = decoded.map_err(|error| MessageError::Malformed(error.to_string()))?;
-    if read != payload.len() {
-        return Err(MessageError::TrailingBytes { count: payload.len() - read });
-    }
-    Ok(message)
+    Ok(match M::KIND {
+        Kind::Response => encoding::decode::<M, { limits::RESPONSE_PAYLOAD }>(payload)?,
+        _ => encoding::decode::<M, { limits::REQUEST_PAYLOAD }>(payload)?,
+    })
 }
 
 /// A message that cannot be sent or read.
@@ -137,4 +126,13 @@ pub enum MessageError {
         /// How many.
         count: usize,
     },
+}
+
+impl From<EncodingError> for MessageError {
+    fn from(error: EncodingError) -> Self {
+        match error {
+            EncodingError::Malformed(reason) => Self::Malformed(reason),
+            EncodingError::TrailingBytes { count } => Self::TrailingBytes { count },
+        }
+    }
 }
