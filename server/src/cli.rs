@@ -1,7 +1,8 @@
 //! The program `server`: arguments, sentences, exit codes. The only place that prints.
 //!
 //! - `arguments`: what the command line can say
-//! - `serve`: the server itself, and its signals
+//! - `serve`: the server itself
+//! - `signals`: what it is told while it serves
 //! - `keys`, `invite`: who may come in
 //! - `check`: whether it would start
 //! - `report`: what went wrong, and what to do
@@ -12,6 +13,7 @@ mod invite;
 mod keys;
 mod report;
 mod serve;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use crate::audit::AuditError;
 use crate::host_key::HostKeyError;
 use crate::invitations::InvitationsError;
 use crate::key_files::KeyRefusal;
+use crate::listener::Unusable;
 
 /// What ends the program `server` with a failure: of its start, and of the commands that write its files.
 #[derive(Debug, Error)]
@@ -49,6 +50,19 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
+    /// What a service manager has passed on is no listener. The operator's fault.
+    #[error("descriptor {number} ({name}) was passed to listen on, and {reason}")]
+    Passed {
+        /// Its number.
+        number: i32,
+        /// What the service manager calls it.
+        name: String,
+        /// Why it is none.
+        reason: Unusable,
+    },
+    /// The service manager has not said how many descriptors it has passed on.
+    #[error("LISTEN_FDS is {0:?}, not a number of descriptors")]
+    PassedCount(String),
     /// There is no host key.
     #[error("no host key: {0}")]
     HostKey(#[from] HostKeyError),

@@ -106,6 +106,11 @@ impl Gate {
         self.lock().admission.set_limits(limits);
     }
 
+    /// See [`Service::pulse`](crate::service::Service::pulse).
+    pub(crate) fn pulse(&self) {
+        drop(self.lock());
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

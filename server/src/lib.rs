@@ -4,9 +4,11 @@
 //!
 //! - [`cli`]: arguments, signals, exit codes; the only place that prints
 //! - [`Config`], [`Server`], [`Settings`]: what to listen on; the accept loop, and its end; what can change meanwhile
+//! - `service_manager`: what systemd passes on, and what it is told
 //! - `gate`, `admission`: how many strangers there may be, and whom the server does not hear for a while
 //! - `connection`: one client, from its arrival to its end, a type for each state
 //! - `login`, `key_files`, `invitations`, `sessions`: who is let in, and who is not any more
+//! - `inherited`: descriptors that the program was started with
 //! - `reserve`: descriptors for finding that out when there are no others left
 //! - `authorize`: what somebody may do who was let in
 //! - `service`: what the connections share
@@ -26,6 +28,7 @@ mod connection;
 mod error;
 mod gate;
 mod host_key;
+mod inherited;
 mod invitations;
 mod job;
 mod key_files;
@@ -36,6 +39,7 @@ mod process;
 mod reserve;
 mod server;
 mod service;
+mod service_manager;
 mod sessions;
 mod stderr;
 
@@ -46,4 +50,5 @@ pub use error::{Left, StartError};
 pub use host_key::HostKeyError;
 pub use invitations::InvitationsError;
 pub use key_files::KeyRefusal;
-pub use server::{Server, Settings};
+pub use listener::Unusable;
+pub use server::{Running, Server, Settings};

@@ -1,10 +1,19 @@
-//! Addresses to listen on: checked, bound, accepting.
+//! Addresses to listen on: checked, bound or taken over, accepting.
+//!
+//! - `origin`: why a server listens somewhere
+//! - `arrangement`: which listeners go on, and which are missing
+//! - `adopted`: descriptors that somebody else has bound
+//! - `unix_socket`: sockets that only their owner can reach
 
+mod adopted;
+mod arrangement;
+mod origin;
 pub(crate) mod unix_socket;
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -13,6 +22,7 @@ use common::tls::Alert;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixStream};
+use tracing::{info, warn};
 
 use crate::admission::AdmissionRefusal;
 use crate::connection::Arrival;
@@ -21,74 +31,161 @@ use crate::gate::Visitor;
 use crate::login::Door;
 use unix_socket::UnixSocket;
 
+pub(crate) use adopted::Adopted;
+pub use adopted::Unusable;
+pub(crate) use arrangement::{Arrangement, Given, Missing, arrange};
+pub(crate) use origin::Origin;
+
 /// Connections that wait in the system to be accepted (listen(2), which has a limit of its own). The usual 128 are full when
 /// a few hundred clients come at once, and whoever finds them full tries again only after a second.
 const BACKLOG: u32 = 1024;
 
 /// A bound address.
 #[derive(Debug)]
-pub(crate) enum Listener {
+pub(crate) struct Listener {
+    /// Why it is one.
+    pub(crate) origin: Origin,
+    socket: Socket,
+}
+
+#[derive(Debug)]
+enum Socket {
     /// A TCP port.
     Tcp(TcpListener),
-    /// A Unix socket in a private directory; removed when dropped.
+    /// A Unix socket in a private directory.
     Unix(UnixSocket),
 }
 
 impl Listener {
-    /// Binds every address that `endpoint` names.
+    /// Listens where `listen` says, and on what was bound for it already. What is bound already and not wanted any more is
+    /// closed.
     ///
     /// # Errors
-    /// [`StartError`] if one of them may not be used or cannot be had.
-    pub(crate) async fn bind(endpoint: &Endpoint, door: &Door) -> Result<Vec<Self>, StartError> {
-        match endpoint {
-            Endpoint::Unix(path) => Ok(vec![Self::Unix(UnixSocket::bind(path)?)]),
-            Endpoint::Tcp { host, port } => {
-                let listen_error = |source| StartError::Listen { endpoint: endpoint.clone(), source };
-                let found = tokio::net::lookup_host((host.as_str(), *port)).await.map_err(listen_error)?;
-                let addresses: Vec<_> = found.collect();
-                check_reach(endpoint, &addresses, door)?;
-                let mut listeners = Vec::new();
-                for address in addresses {
-                    listeners.push(Self::Tcp(bind_tcp(address)?));
-                }
-                Ok(listeners)
+    /// [`StartError`] if one of the addresses may not be used or cannot be had; nothing stays bound then.
+    pub(crate) async fn open(
+        listen: &[Endpoint],
+        adopted: Vec<Adopted>,
+        door: &Door,
+    ) -> Result<Vec<Self>, StartError> {
+        let mut given = Vec::new();
+        for adopted in adopted {
+            let (origin, endpoint) = (adopted.origin().clone(), adopted.endpoint().clone());
+            match Self::adopt(adopted) {
+                Ok(listener) => given.push(Given { origin, endpoint, listener }),
+                Err(error) if origin.is_foreign() => return Err(error),
+                // It is bound anew if it is still wanted.
+                Err(error) => warn!(%endpoint, %error, "cannot go on listening there as before"),
+            }
+        }
+        let Arrangement { kept, missing, dropped } = arrange(listen, given).await?;
+        for Given { endpoint, .. } in &dropped {
+            info!(%endpoint, "not listening there any more");
+        }
+        // Before others are bound: they may be in their place.
+        drop(dropped);
+        let mut listeners = Vec::new();
+        for Given { origin, endpoint, mut listener } in kept {
+            check_kept(&endpoint, door)?;
+            listener.origin = origin;
+            listeners.push(listener);
+        }
+        for missing in missing {
+            listeners.extend(Self::bind(&missing, door)?);
+        }
+        Ok(listeners)
+    }
+
+    /// Binds what is missing.
+    ///
+    /// # Errors
+    /// [`StartError`] if one of the addresses may not be used or cannot be had; for a server that was told none, a machine
+    /// without IPv6 is no error.
+    pub(crate) fn bind(missing: &Missing, door: &Door) -> Result<Vec<Self>, StartError> {
+        match missing {
+            Missing::Default => Self::bind_default(),
+            Missing::Unix(path) => {
+                let origin = Origin::Named(Endpoint::Unix(path.clone()));
+                Ok(vec![Self { origin, socket: Socket::Unix(UnixSocket::bind(path)?) }])
+            }
+            Missing::Tcp { named, addresses, missing } => {
+                check_reach(named, addresses, door)?;
+                let bind = |address: &SocketAddr| {
+                    let socket = Socket::Tcp(bind_tcp(*address)?);
+                    Ok(Self { origin: Origin::Named(named.clone()), socket })
+                };
+                missing.iter().map(bind).collect()
             }
         }
     }
 
-    /// Binds the addresses of a server that was told none.
-    ///
-    /// # Errors
-    /// [`StartError`] as for [`Listener::bind`]; a machine without IPv6 is none.
-    pub(crate) fn bind_default() -> Result<Vec<Self>, StartError> {
-        let mut listeners = vec![Self::Tcp(bind_tcp((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into())?)];
+    fn bind_default() -> Result<Vec<Self>, StartError> {
+        let mut sockets = vec![Socket::Tcp(bind_tcp((Ipv4Addr::LOCALHOST, DEFAULT_PORT).into())?)];
         match bind_tcp((Ipv6Addr::LOCALHOST, DEFAULT_PORT).into()) {
-            Ok(listener) => listeners.push(Self::Tcp(listener)),
+            Ok(listener) => sockets.push(Socket::Tcp(listener)),
             Err(StartError::Listen { source, .. }) if is_no_ipv6(&source) => {}
             Err(error) => return Err(error),
         }
-        listeners.push(Self::Unix(UnixSocket::bind(&default_socket()?)?));
-        Ok(listeners)
+        sockets.push(Socket::Unix(UnixSocket::bind(&default_socket()?)?));
+        Ok(sockets.into_iter().map(|socket| Self { origin: Origin::Default, socket }).collect())
+    }
+
+    /// Goes on listening on what somebody else has bound.
+    fn adopt(adopted: Adopted) -> Result<Self, StartError> {
+        let origin = adopted.origin().clone();
+        Ok(Self { origin, socket: adopted.into_socket()? })
     }
 
     /// The address that it got.
     pub(crate) fn endpoint(&self) -> io::Result<Endpoint> {
-        match self {
-            Self::Tcp(listener) => listener.local_addr().map(tcp_endpoint),
-            Self::Unix(socket) => Ok(Endpoint::Unix(socket.path().to_owned())),
+        match &self.socket {
+            Socket::Tcp(listener) => listener.local_addr().map(tcp_endpoint),
+            Socket::Unix(socket) => Ok(Endpoint::Unix(socket.path().to_owned())),
         }
     }
 
-    /// The next connection.
+    /// The socket itself, and what tells others that its path is taken.
+    pub(crate) fn descriptors(&self) -> (BorrowedFd<'_>, Option<BorrowedFd<'_>>) {
+        match &self.socket {
+            Socket::Tcp(listener) => (listener.as_fd(), None),
+            Socket::Unix(socket) => (socket.listener().as_fd(), Some(socket.lock())),
+        }
+    }
+
+    /// Somebody keeps the socket open after this process: its file has to stay.
+    pub(crate) fn outlives_us(&mut self) {
+        if let Socket::Unix(socket) = &mut self.socket {
+            socket.leave_file();
+        }
+    }
+
+    /// The next connection. One that is not waited for to the end is not lost.
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            Socket::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
                 Ok(Accepted::Tcp(stream, address))
             }
-            Self::Unix(socket) => Accepted::unix(socket.accept().await?),
+            Socket::Unix(socket) => Accepted::unix(socket.accept().await?),
         }
     }
+}
+
+/// Refuses a listener that was bound before, if other machines can reach it and nobody could come in.
+///
+/// # Errors
+/// As [`check_reach`].
+pub(crate) fn check_kept(endpoint: &Endpoint, door: &Door) -> Result<(), StartError> {
+    let Endpoint::Tcp { host, port } = endpoint else { return Ok(()) };
+    // An address that cannot be read as one, such as one with a zone, is not known to be loopback.
+    let address = host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    check_reach(endpoint, &[(address, *port).into()], door)
+}
+
+/// All addresses that `host` means; `endpoint` is what it stands in.
+async fn resolve(endpoint: &Endpoint, host: &str, port: u16) -> Result<Vec<SocketAddr>, StartError> {
+    let found = tokio::net::lookup_host((host, port)).await;
+    let listen_error = |source| StartError::Listen { endpoint: endpoint.clone(), source };
+    Ok(found.map_err(listen_error)?.collect())
 }
 
 /// Refuses addresses beyond loopback, which `endpoint` names, as long as nobody could come in there.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use common::endpoint::Endpoint;
 use common::keys::Trust;
 use tokio::{task, time};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::connection::{self, Arrival};
 use crate::error::StartError;
 use crate::host_key;
-use crate::listener::{Accepted, Listener};
+use crate::listener::{Accepted, Adopted, Listener};
 use crate::login::Door;
 use crate::service::{Live, Service};
 
@@ -31,7 +32,7 @@ const REPORT: Duration = Duration::from_secs(1);
 
 /// A server with its listeners bound.
 ///
-/// [`Server::run`] returns when every task that it has started has ended, or has been given up after 9.5 s.
+/// [`Server::run`] and [`Running::stop`] return when every task has ended that was started, or has been given up after 9.5 s.
 #[derive(Debug)]
 pub struct Server {
     listeners: Vec<Listener>,
@@ -44,16 +45,18 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing stays bound then.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
+        Self::open(config, Vec::new()).await
+    }
+
+    /// The same, going on with listeners that were bound before.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing stays bound then.
+    pub(crate) async fn open(config: Config, adopted: Vec<Adopted>) -> Result<Self, StartError> {
         let trust = Trust::current();
         let door = Door::new(&config.paths, &trust);
         let tls = host_key::tls(&config.paths.host_key, &trust)?;
-        let mut listeners = Vec::new();
-        for endpoint in &config.listen {
-            listeners.extend(Listener::bind(endpoint, &door).await?);
-        }
-        if config.listen.is_empty() {
-            listeners = Listener::bind_default()?;
-        }
+        let listeners = Listener::open(&config.listen, adopted, &door).await?;
         let service = Service::new(Live::open(config)?, door, Some(tls));
         Ok(Self { listeners, service: Arc::new(service) })
     }
@@ -66,6 +69,11 @@ impl Server {
         self.listeners.iter().map(Listener::endpoint).collect()
     }
 
+    /// Its listeners, to be told to others.
+    pub(crate) fn listeners(&mut self) -> &mut [Listener] {
+        &mut self.listeners
+    }
+
     /// What changes its settings while it runs.
     pub fn settings(&self) -> Settings {
         Settings(Arc::clone(&self.service))
@@ -73,26 +81,83 @@ impl Server {
 
     /// Serves until `stop` is ready; then ends every job and connection, in less than 10 s.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let connections = TaskTracker::new();
-        let accepting = TaskTracker::new();
-        let stopping = self.service.stopping.clone();
-        for listener in self.listeners {
-            let accept = accept(listener, Arc::clone(&self.service), connections.clone());
-            accepting.spawn(stopping.clone().run_until_cancelled_owned(accept));
-        }
-        let watch = watch(Arc::clone(&self.service));
-        accepting.spawn(stopping.clone().run_until_cancelled_owned(watch));
-        self.service.record(&Event::Server(ServerChange::Started));
+        let running = self.start();
         stop.await;
+        running.stop().await;
+    }
+
+    /// Serves from now on. To be called from inside a runtime.
+    pub fn start(self) -> Running {
+        let Self { listeners, service } = self;
+        let watching = TaskTracker::new();
+        let watch = watch(Arc::clone(&service));
+        watching.spawn(service.stopping.clone().run_until_cancelled_owned(watch));
+        let mut running = Running {
+            listeners: listeners.into_iter().map(Arc::new).collect(),
+            accepting: Accepting::default(),
+            watching,
+            connections: TaskTracker::new(),
+            service,
+        };
+        running.accept();
+        running.service.record(&Event::Server(ServerChange::Started));
+        running
+    }
+}
+
+/// A server that serves. Dropped without a word, it goes on.
+#[derive(Debug)]
+pub struct Running {
+    service: Arc<Service>,
+    listeners: Vec<Arc<Listener>>,
+    accepting: Accepting,
+    watching: TaskTracker,
+    connections: TaskTracker,
+}
+
+/// The tasks that accept connections, until they are told to stop.
+#[derive(Debug, Default)]
+struct Accepting {
+    over: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Running {
+    /// What changes its settings.
+    pub fn settings(&self) -> Settings {
+        Settings(Arc::clone(&self.service))
+    }
+
+    /// Ends every job and connection, in less than 10 s, and stops listening.
+    pub async fn stop(mut self) {
         info!("stopping");
         self.service.record(&Event::Server(ServerChange::Stopping));
-        stopping.cancel();
-        accepting.close();
-        accepting.wait().await;
-        connections.close();
-        if time::timeout(STOP_TIMEOUT, connections.wait()).await.is_err() {
-            warn!(connections = connections.len(), "some connections did not end in time");
+        self.service.stopping.cancel();
+        self.accept_no_more().await;
+        // Whoever comes now is refused at once, and does not wait for nothing.
+        self.listeners.clear();
+        self.watching.close();
+        self.watching.wait().await;
+        self.connections.close();
+        if time::timeout(STOP_TIMEOUT, self.connections.wait()).await.is_err() {
+            warn!(connections = self.connections.len(), "some connections did not end in time");
         }
+    }
+
+    fn accept(&mut self) {
+        self.accepting = Accepting::default();
+        for listener in &self.listeners {
+            let (listener, over) = (Arc::clone(listener), self.accepting.over.clone());
+            let accept = accept(listener, over, Arc::clone(&self.service), self.connections.clone());
+            self.accepting.tasks.spawn(accept);
+        }
+    }
+
+    /// Leaves those who come from now on to wait in the system.
+    async fn accept_no_more(&self) {
+        self.accepting.over.cancel();
+        self.accepting.tasks.close();
+        self.accepting.tasks.wait().await;
     }
 }
 
@@ -114,6 +179,11 @@ impl Settings {
         self.0.go_by(live);
         self.0.record(&Event::Server(ServerChange::Reloaded));
         Ok(())
+    }
+
+    /// Returns at once, unless something in the server is stuck that all connections need.
+    pub(crate) fn pulse(&self) {
+        self.0.pulse();
     }
 }
 
@@ -160,11 +230,17 @@ async fn watch(service: Arc<Service>) {
     tokio::join!(service.sessions.watch(&service.door.keys), reports);
 }
 
-/// Takes connections. Greets nobody itself: one silent peer delays no other.
-async fn accept(listener: Listener, service: Arc<Service>, connections: TaskTracker) {
+/// Takes connections until it is `over`. Greets nobody itself: one silent peer delays no other.
+async fn accept(
+    listener: Arc<Listener>,
+    over: CancellationToken,
+    service: Arc<Service>,
+    connections: TaskTracker,
+) {
     let mut failing = false;
-    loop {
-        match listener.accept().await {
+    // Only the waiting is given up, and never somebody who was accepted.
+    while let Some(accepted) = over.run_until_cancelled(listener.accept()).await {
+        match accepted {
             Ok(accepted) => {
                 failing = false;
                 let span = info_span!("connection", peer = %accepted);
@@ -178,7 +254,7 @@ async fn accept(listener: Listener, service: Arc<Service>, connections: TaskTrac
                 if !std::mem::replace(&mut failing, true) {
                     warn!(%error, "cannot accept connections; trying on");
                 }
-                time::sleep(ACCEPT_PAUSE).await;
+                over.run_until_cancelled(time::sleep(ACCEPT_PAUSE)).await;
             }
         }
     }

@@ -85,6 +85,13 @@ impl Service {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }
 
+    /// Takes and gives back what no connection can do without. Does not return if somebody never gives it back.
+    pub(crate) fn pulse(&self) {
+        drop(self.live());
+        self.gate.pulse();
+        self.sessions.pulse();
+    }
+
     /// The share of one connection.
     pub(crate) fn connection_budget(&self) -> Budget {
         self.budget.child(limits::CONNECTION_WINDOW)

@@ -85,6 +85,11 @@ impl Sessions {
         self.lock().sessions.values().any(|session| session.is_to_be_judged(now))
     }
 
+    /// See [`Service::pulse`](crate::service::Service::pulse).
+    pub(crate) fn pulse(&self) {
+        drop(self.lock());
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

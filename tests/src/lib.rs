@@ -3,6 +3,7 @@
 //! - [`TestServer`]: the real server on a free port, with a home of its own, stopped when dropped
 //! - [`Sandbox`]: the two programs' command lines, with an environment that holds nothing of the developer's
 //! - [`Running`] and [`Ran`]: a program that runs, and what became of it
+//! - [`Manager`]: a service manager such as systemd, as far as the server hears of it
 //! - [`Mark`]: finds every process of a job, wherever it went
 //! - [`client_key`], [`host_key`], [`strange_key`]: who is who
 //! - [`RawClient`], [`RawServer`], [`RawListener`]: peers that say exactly the bytes a test wants said
@@ -21,6 +22,7 @@
 pub mod enrolment;
 pub mod flood;
 mod keys;
+mod manager;
 mod noise;
 mod processes;
 mod raw_listener;
@@ -34,6 +36,7 @@ mod wait;
 mod wire;
 
 pub use keys::{client_key, host_key, strange_key};
+pub use manager::{Manager, Said};
 pub use noise::{Noise, noise};
 pub use processes::{Mark, command_lines, is_stopped, process_state, resident_bytes, zombie_children};
 pub use raw_listener::RawListener;

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -44,6 +45,8 @@ pub struct ServerOptions {
     environment: Vec<(String, String)>,
     addresses: usize,
     prelude: String,
+    program: Option<PathBuf>,
+    stdin: Option<OwnedFd>,
     terminal: bool,
 }
 
@@ -71,6 +74,8 @@ impl TestServer {
             environment: Vec::new(),
             addresses: 0,
             prelude: String::new(),
+            program: None,
+            stdin: None,
             terminal: false,
         }
     }
@@ -161,6 +166,12 @@ impl TestServer {
         self.child.wait().unwrap()
     }
 
+    /// Another server in its sandbox, which is to fail.
+    #[track_caller]
+    pub fn sandboxed_server(&self, listen: &str) -> Ran {
+        Ran::of(self.sandbox.server().args(["--log-level", "error", "--listen", listen]))
+    }
+
     /// Requires that it still serves.
     #[track_caller]
     pub fn still_serves(&mut self) {
@@ -224,6 +235,25 @@ impl ServerOptions {
         self
     }
 
+    /// Another file than the one that cargo has built.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// A descriptor that a service manager passes on, under this name; the server says one address more.
+    pub fn passing(mut self, descriptor: impl Into<OwnedFd>, name: &str) -> Self {
+        self.addresses += 1;
+        self.stdin(descriptor)
+            .after(&format!("exec 3<&0 0</dev/null; export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name}"))
+    }
+
+    /// Its stdin, which is `/dev/null` otherwise.
+    pub fn stdin(mut self, descriptor: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(descriptor.into());
+        self
+    }
+
     /// Writes one of the files that the programs look for, in place of what may be there: see [`Sandbox::settings`].
     pub fn settings(self, name: &str, content: &str) -> Self {
         self.sandbox.settings(name, content);
@@ -252,11 +282,15 @@ impl ServerOptions {
         if terminal.is_some() {
             command.args(["--ctty", "/bin/sh"]);
         }
-        let stdin = terminal.as_ref().map_or_else(Stdio::null, |terminal| terminal.end().into());
+        let stdin = match (self.stdin, &terminal) {
+            (Some(descriptor), _) => descriptor.into(),
+            (None, Some(terminal)) => terminal.end().into(),
+            (None, None) => Stdio::null(),
+        };
         let log = self.sandbox.path("server.log");
         let mut child = command
             .args(["-c", &format!("{}exec \"$@\"", self.prelude), "sh"])
-            .arg(server.get_program())
+            .arg(self.program.as_deref().map_or_else(|| server.get_program(), Path::as_os_str))
             .args(&self.arguments)
             .envs(self.environment)
             .stdin(stdin)

@@ -12,8 +12,19 @@ use tests::{Mark, Ran, Running, TestServer};
 const PARALLEL: usize = 200;
 
 /// What a service manager, an ssh-agent and an operator leave in a server's environment.
-const VARIABLES: [&str; 6] =
-    ["LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET", "SSH_AUTH_SOCK", "SERVER_SECRET", "XDG_RUNTIME_DIR"];
+const VARIABLES: [&str; 11] = [
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "FDSTORE",
+    "TELEX_HANDOVER",
+    "SSH_AUTH_SOCK",
+    "SERVER_SECRET",
+    "XDG_RUNTIME_DIR",
+];
 
 /// A server with all of these, and with descriptors that it was started with, its own host key among them.
 fn server() -> TestServer {

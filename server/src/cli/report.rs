@@ -78,6 +78,9 @@ pub(super) fn advice(error: &StartError) -> Option<String> {
         StartError::NoSocketPlace => Some("set one of them, or pass --listen".to_owned()),
         StartError::InUse { .. } => Some("stop the server that has it, or pass --listen".to_owned()),
         StartError::Listen { .. } => Some("pass another address with --listen".to_owned()),
+        StartError::Passed { .. } => {
+            Some("pass stream sockets that listen: ListenStream= with Accept=no".to_owned())
+        }
         StartError::NoConnection(_) => Some("--inetd is for a parent that passes a socket".to_owned()),
         StartError::Keys(error)
         | StartError::Key(KeyRefusal::File(error))

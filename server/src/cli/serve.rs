@@ -5,37 +5,55 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use common::config::Places;
 use common::endpoint::Endpoint;
-use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::fs::Mode;
-use rustix::io::Errno;
 use rustix::net::{AddressFamily, getsockname};
 use rustix::process::umask;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
-use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::time::{self, MissedTickBehavior};
 use tracing::{error, info};
 
 use super::arguments::Arguments;
 use super::report;
+use super::signals::{Received, Signals, handled_signals};
 use crate::config::Config;
 use crate::error::StartError;
-use crate::listener::Accepted;
+use crate::inherited::Inherited;
+use crate::listener::{Accepted, Adopted, Listener};
 use crate::logging::{self, LogFormat, LogLevel};
 use crate::process::keep_children;
 use crate::server::{Server, Settings, serve_one};
+use crate::service_manager::{Notifier, passed, watchdog};
 
 /// File mode mask of every command; that of the server's own files is stricter by their own modes.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
+/// Set where a service manager keeps descriptors from one start of a service to the next.
+const FDSTORE: &str = "FDSTORE";
+
 /// Serves as the command line says.
 pub(super) fn serve(arguments: Arguments) -> Result<(), StartError> {
+    // Before anything is opened: what was passed on is told by its numbers.
+    let adopted = if arguments.inetd { Vec::new() } else { adopt()? };
     let config = load(&arguments)?;
     let _log = logging::start(config.log.format, config.log.level);
     if arguments.inetd {
         on(&mut runtime::Builder::new_current_thread(), serve_stdin(|| Ok(config)))
     } else {
-        on(&mut runtime::Builder::new_multi_thread(), listen(arguments, config))
+        on(&mut runtime::Builder::new_multi_thread(), listen(arguments, config, adopted))
     }
+}
+
+/// The listeners that this process was started with.
+fn adopt() -> Result<Vec<Adopted>, StartError> {
+    match Inherited::at_start() {
+        Some(mut inherited) => passed(&mut inherited, variable),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Serves the connection that is stdin, for a parent process that has made it; errors go to stderr. The exit code.
@@ -72,28 +90,73 @@ fn on(
     builder.enable_all().build()?.block_on(work)
 }
 
-async fn listen(arguments: Arguments, config: Config) -> Result<(), StartError> {
+async fn listen(arguments: Arguments, config: Config, adopted: Vec<Adopted>) -> Result<(), StartError> {
     keep_children();
     let mut signals = Signals::install()?;
-    let server = Server::bind(config).await?;
+    let manager = Notifier::from_environment();
+    let stored: Vec<String> = adopted.iter().filter_map(|adopted| adopted.origin().stored_name()).collect();
+    let mut server = Server::open(config, adopted).await?;
     umask(UMASK);
-    announce(&server.endpoints()?)?;
-    let settings = server.settings();
-    let stop = async {
-        while signals.next().await == Received::Reload {
-            reload(&arguments, &settings);
-        }
-    };
-    server.run(stop).await;
+    if variable(FDSTORE).is_some() {
+        store(&manager, &stored, server.listeners());
+    }
+    let endpoints = server.endpoints()?;
+    announce(&endpoints)?;
+    let running = server.start();
+    let serving =
+        format!("listening on {}", endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+    manager.ready(&serving);
+    tokio::spawn(keep_telling(manager.clone(), running.settings()));
+    while signals.next().await == Received::Reload {
+        manager.reloading("reading the settings again");
+        let kept = reload(&arguments, &running.settings());
+        manager.ready(
+            &kept.map_or_else(|reason| format!("settings stay as they were: {reason}"), |()| serving.clone()),
+        );
+    }
+    manager.stopping();
+    running.stop().await;
     Ok(())
 }
 
+/// Has the service manager keep the listeners over a restart, in place of those that it has kept until now.
+fn store(manager: &Notifier, stored: &[String], listeners: &mut [Listener]) {
+    for name in stored {
+        manager.remove(name);
+    }
+    for listener in listeners {
+        let Some(name) = listener.origin.stored_name() else { continue };
+        if manager.store(listener.descriptors().0, &name) {
+            listener.outlives_us();
+        }
+    }
+}
+
+/// Tells the service manager that the server is not stuck, if it wants to know; for ever.
+async fn keep_telling(manager: Notifier, settings: Settings) {
+    let Some(interval) = watchdog(std::process::id(), variable) else { return };
+    let mut ticks = time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        settings.pulse();
+        manager.alive();
+    }
+}
+
 /// Reads the settings again; those that hold stay if the new ones cannot be used.
-fn reload(arguments: &Arguments, settings: &Settings) {
+///
+/// # Errors
+/// Why not, for people.
+fn reload(arguments: &Arguments, settings: &Settings) -> Result<(), String> {
     match load(arguments).and_then(|config| settings.change(config)) {
         Ok(()) => info!("settings read again"),
-        Err(error) => error!(%error, advice = report::advice(&error), "settings stay as they were"),
+        Err(error) => {
+            error!(%error, advice = report::advice(&error), "settings stay as they were");
+            return Err(error.to_string());
+        }
     }
+    Ok(())
 }
 
 async fn serve_stdin(config: impl FnOnce() -> Result<Config, StartError>) -> Result<(), StartError> {
@@ -105,7 +168,7 @@ async fn serve_stdin(config: impl FnOnce() -> Result<Config, StartError>) -> Res
         Accepted::Tcp(..) => config()?,
     };
     umask(UMASK);
-    serve_one(config, accepted, async { while signals.next().await == Received::Reload {} }).await
+    serve_one(config, accepted, async { while signals.next().await != Received::Stop {} }).await
 }
 
 /// Takes the connection off descriptor 0.
@@ -120,76 +183,6 @@ fn stdin_connection() -> io::Result<Accepted> {
     stream.set_nonblocking(true)?;
     let address = stream.peer_addr()?;
     Ok(Accepted::Tcp(TcpStream::from_std(stream)?, address))
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Received {
-    /// To end.
-    Stop,
-    /// To read the settings again.
-    Reload,
-}
-
-/// SIGTERM and SIGINT stop the server. SIGHUP has it read its settings again, unless it comes of the end of the terminal
-/// that the server was started on; then it stops the server, too, as it does any program (but not under nohup(1)).
-#[derive(Debug)]
-struct Signals {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-    hang_up: unix::Signal,
-    /// Whether it has a terminal whose end would concern it.
-    terminal: bool,
-}
-
-impl Signals {
-    /// Catches them from now on.
-    fn install() -> io::Result<Self> {
-        let terminal = !is_hang_up_ignored() && has_terminal();
-        // A signal that came between a handler and its registration would be lost.
-        let before = handled_signals().thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        let signals = Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            terminal,
-        };
-        before.thread_set_mask()?;
-        Ok(signals)
-    }
-
-    async fn next(&mut self) -> Received {
-        tokio::select! {
-            _ = self.terminate.recv() => Received::Stop,
-            _ = self.interrupt.recv() => Received::Stop,
-            _ = self.hang_up.recv() => {
-                if self.terminal && is_terminal_gone() { Received::Stop } else { Received::Reload }
-            }
-        }
-    }
-}
-
-fn handled_signals() -> SigSet {
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
-}
-
-/// Whether this process has a controlling terminal that is still there.
-fn has_terminal() -> bool {
-    std::fs::File::open("/dev/tty").is_ok()
-}
-
-/// Whether it has none any more (tty(4)). That it cannot be opened for another reason, such as no descriptors, says
-/// nothing.
-fn is_terminal_gone() -> bool {
-    let gone = io::Error::from(Errno::NXIO).raw_os_error();
-    std::fs::File::open("/dev/tty").is_err_and(|error| error.raw_os_error() == gone)
-}
-
-/// Whether this process was started with SIGHUP ignored: bit 0 of `SigIgn` (proc_pid_status(5)).
-fn is_hang_up_ignored() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Says where it listens, one line each, for people and for scripts that asked for port 0.

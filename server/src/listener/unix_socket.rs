@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,13 +14,15 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::error::StartError;
 
-/// A bound socket; the file is removed when this is dropped.
+/// A bound socket; the file is removed when this is dropped, if it is ours to remove.
 #[derive(Debug)]
 pub(crate) struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
     /// Held as long as the socket is ours: what tells a socket in use from one that a killed server left behind.
-    _lock: File,
+    lock: OwnedFd,
+    /// Whether the socket goes with this.
+    removes: bool,
 }
 
 impl UnixSocket {
@@ -28,22 +31,52 @@ impl UnixSocket {
     /// # Errors
     /// [`StartError`] if the directory is not private, or if a server lives there.
     pub(super) fn bind(path: &Path) -> Result<Self, StartError> {
-        let endpoint = || Endpoint::Unix(path.to_owned());
-        let listen_error = |source| StartError::Listen { endpoint: endpoint(), source };
-        let directory = path.parent().unwrap_or(path);
-        make_private(directory)?;
-        let lock = open_lock(path).map_err(listen_error)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| StartError::InUse { endpoint: endpoint() })?;
+        let listen_error = |source| StartError::Listen { endpoint: Endpoint::Unix(path.to_owned()), source };
+        make_private(path.parent().unwrap_or(path))?;
+        let lock = lock(path)?;
         remove_stale(path).map_err(listen_error)?;
         let listener = UnixListener::bind(path).map_err(listen_error)?;
         // The directory keeps others out; this says so to whoever looks.
         fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(listen_error)?;
-        Ok(Self { listener, path: path.to_owned(), _lock: lock })
+        Ok(Self { listener, path: path.to_owned(), lock, removes: true })
+    }
+
+    /// Goes on with a socket that somebody else has bound to `path`, with the lock if they had it; `removes` if the file is
+    /// to be removed in the end. Its directory must be private already.
+    ///
+    /// # Errors
+    /// [`StartError`] if the directory is not private, if the socket is not there any more, or if a server lives there.
+    pub(super) fn adopt(
+        listener: UnixListener,
+        path: &Path,
+        held: Option<OwnedFd>,
+        removes: bool,
+    ) -> Result<Self, StartError> {
+        let listen_error = |source| StartError::Listen { endpoint: Endpoint::Unix(path.to_owned()), source };
+        check_private(path.parent().unwrap_or(path))?;
+        let lock = held.map_or_else(|| lock(path), Ok)?;
+        let found = fs::symlink_metadata(path).map_err(listen_error)?;
+        if !found.file_type().is_socket() {
+            return Err(listen_error(no_socket()));
+        }
+        Ok(Self { listener, path: path.to_owned(), lock, removes })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn listener(&self) -> &UnixListener {
+        &self.listener
+    }
+
+    pub(super) fn lock(&self) -> BorrowedFd<'_> {
+        self.lock.as_fd()
+    }
+
+    /// Has the file stay when this is dropped.
+    pub(super) fn leave_file(&mut self) {
+        self.removes = false;
     }
 
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
@@ -53,9 +86,24 @@ impl UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // If it cannot be removed, the next server will, by the lock.
-        fs::remove_file(&self.path).ok();
+        if self.removes {
+            // If it cannot be removed, the next server will, by the lock.
+            fs::remove_file(&self.path).ok();
+        }
     }
+}
+
+/// Takes the lock on `path`.
+fn lock(path: &Path) -> Result<OwnedFd, StartError> {
+    let endpoint = || Endpoint::Unix(path.to_owned());
+    let file = open_lock(path).map_err(|source| StartError::Listen { endpoint: endpoint(), source })?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .map_err(|_| StartError::InUse { endpoint: endpoint() })?;
+    Ok(file.into())
+}
+
+fn no_socket() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")
 }
 
 /// A file beside the socket, whatever the socket is called; what may be in it is left alone.
@@ -72,7 +120,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is no socket")),
+        Ok(_) => Err(no_socket()),
     }
 }
 
