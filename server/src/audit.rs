@@ -132,6 +132,13 @@ impl Audit {
         self.announce(event).permission().await
     }
 
+    /// Waits until everything is written that was recorded, for 400 ms at most.
+    pub(crate) fn settle(&self) {
+        if let Some(writer) = &self.writer {
+            writer.thread.settle();
+        }
+    }
+
     fn entry(&self, event: &Event<'_>) -> Result<Entry, AuditError> {
         let line = event.line(Stamp::now(), self.commands).into_bytes();
         let line = line.map_err(AuditError::Line)?;

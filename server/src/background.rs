@@ -127,6 +127,7 @@ impl<T, W: Work<T>> Shared<T, W> {
             work.run(thing);
             state = self.lock();
             state.work = Some(work);
+            self.changed.notify_all();
         }
         state.has_thread = false;
         self.changed.notify_all();
@@ -140,6 +141,13 @@ impl<T, W> Shared<T, W> {
 }
 
 impl<T, W> Background<T, W> {
+    /// Waits until everything is done that was offered, for 400 ms at most; what is offered later is taken.
+    pub(crate) fn settle(&self) {
+        let state = self.shared.lock();
+        let is_busy = |state: &mut State<T, W>| state.work.is_none() || !state.waiting.is_empty();
+        drop(self.shared.changed.wait_timeout_while(state, FAREWELL, is_busy));
+    }
+
     /// Takes nothing more, and waits until everything is done, for 400 ms at most.
     pub(crate) fn finish(&self) {
         let mut state = self.shared.lock();
@@ -235,6 +243,20 @@ mod tests {
         background.finish();
         assert_eq!(results.try_iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
         assert!(matches!(background.offer(8), Err(NotTaken::Over)));
+    }
+
+    #[test]
+    fn who_waits_for_what_was_offered_finds_it_done_and_offers_more() {
+        let (background, go, results) = held(8, 0);
+        for round in 0..50 {
+            for thing in 0..2 {
+                background.offer(2 * round + thing).unwrap();
+                go.send(()).unwrap();
+            }
+            background.settle();
+            let done: Vec<_> = results.try_iter().collect();
+            assert_eq!(done, [2 * round, 2 * round + 1]);
+        }
     }
 
     #[test]

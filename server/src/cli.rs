@@ -1,19 +1,25 @@
 //! The program `server`: arguments, sentences, exit codes. The only place that prints.
 //!
 //! - `arguments`: what the command line can say
-//! - `serve`: the server itself
-//! - `signals`: what it is told while it serves
+//! - `serve`: the server itself; `serving`, `succession`: what it does when it is told to by `signals`
+//! - `manager`: what it says of that to a service manager
+//! - `upgrade`: telling it to become another program; `handover_check`: that program, asked before
 //! - `keys`, `invite`: who may come in
 //! - `check`: whether it would start
 //! - `report`: what went wrong, and what to do
 
 mod arguments;
 mod check;
+mod handover_check;
 mod invite;
 mod keys;
+mod manager;
 mod report;
 mod serve;
+mod serving;
 mod signals;
+mod succession;
+mod upgrade;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -49,6 +55,8 @@ fn administer(verb: &Verb, arguments: &Arguments) -> Result<(), StartError> {
     let here = Here::new(arguments)?;
     match verb {
         Verb::Check => check::check(&here),
+        Verb::HandoverCheck => handover_check::check(&here),
+        Verb::Upgrade { pid } => upgrade::upgrade(&here, *pid),
         Verb::Key => keys::show_host_key(&here),
         Verb::Keys => keys::list(&here),
         Verb::Authorize { line } => keys::authorize(&here, line),

@@ -11,6 +11,7 @@ use common::reason::system_reason;
 use thiserror::Error;
 
 use crate::audit::AuditError;
+use crate::handover::HandoverError;
 use crate::host_key::HostKeyError;
 use crate::invitations::InvitationsError;
 use crate::key_files::KeyRefusal;
@@ -60,6 +61,26 @@ pub enum StartError {
         /// Why it is none.
         reason: Unusable,
     },
+    /// No server is there to be upgraded. The operator's fault.
+    #[error("there is no server of yours that uses {}", path.display())]
+    NoServer {
+        /// Its state directory.
+        path: PathBuf,
+    },
+    /// There is more than one. The operator's fault.
+    #[error("there are several servers: {0}")]
+    Servers(String),
+    /// The server goes on as it was.
+    #[error("process {process} was not upgraded: {reason}")]
+    NotUpgraded {
+        /// Its process id.
+        process: u32,
+        /// Why.
+        reason: String,
+    },
+    /// What the program before this one has handed over cannot be used.
+    #[error(transparent)]
+    Handover(#[from] HandoverError),
     /// The service manager has not said how many descriptors it has passed on.
     #[error("LISTEN_FDS is {0:?}, not a number of descriptors")]
     PassedCount(String),

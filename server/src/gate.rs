@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -18,7 +19,11 @@ const PERIOD: Duration = Duration::from_secs(10);
 
 /// Where connections enter.
 #[derive(Debug)]
-pub(crate) struct Gate(Mutex<State>);
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    /// Somebody has authenticated, or is gone.
+    fewer: Notify,
+}
 
 #[derive(Debug)]
 struct State {
@@ -44,11 +49,9 @@ pub(crate) struct Visitor {
 impl Gate {
     /// A gate that nobody has come to.
     pub(crate) fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
-            admission: Admission::new(limits),
-            waiting: HashMap::new(),
-            told: (0, Instant::now()),
-        })))
+        let state =
+            State { admission: Admission::new(limits), waiting: HashMap::new(), told: (0, Instant::now()) };
+        Arc::new(Self { state: Mutex::new(state), fewer: Notify::new() })
     }
 
     /// Lets somebody in who has come over the network (`exempt`: from an address that is never penalised), or over a
@@ -83,6 +86,24 @@ impl Gate {
         }
     }
 
+    /// Waits until everybody has authenticated, or is gone.
+    pub(crate) async fn clear(&self) {
+        loop {
+            let fewer = self.fewer.notified();
+            if self.lock().waiting.is_empty() {
+                return;
+            }
+            fewer.await;
+        }
+    }
+
+    /// Sends everybody away who has not authenticated.
+    pub(crate) fn evict_all(&self) {
+        for evicted in self.lock().waiting.values() {
+            evicted.cancel();
+        }
+    }
+
     /// Whether one more stranger may be told of.
     pub(crate) fn may_tell(&self) -> bool {
         let mut state = self.lock();
@@ -112,7 +133,7 @@ impl Gate {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,6 +143,7 @@ impl Visitor {
         self.ending = Ending::Authenticated;
         let mut state = self.gate.lock();
         state.waiting.remove(&self.id);
+        self.gate.fewer.notify_waiters();
         state.admission.authenticated(self.id)
     }
 
@@ -140,6 +162,7 @@ impl Drop for Visitor {
     fn drop(&mut self) {
         let mut state = self.gate.lock();
         state.waiting.remove(&self.id);
+        self.gate.fewer.notify_waiters();
         state.admission.ended(self.id, self.ending, Instant::now());
     }
 }

@@ -4,7 +4,7 @@
 #![allow(unsafe_code, reason = "a number becomes a descriptor that is owned; the only place where one does")]
 
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
@@ -43,4 +43,11 @@ impl Inherited {
         // (see above), and it is taken once.
         Ok(unsafe { OwnedFd::from_raw_fd(number) })
     }
+}
+
+/// Whether the program that this process becomes (execve(2)) shall have `descriptor`, too.
+pub(crate) fn pass_on(descriptor: impl AsFd, pass_on: bool) -> io::Result<()> {
+    let flags = fcntl_getfd(&descriptor)?;
+    fcntl_setfd(&descriptor, if pass_on { flags - FdFlags::CLOEXEC } else { flags | FdFlags::CLOEXEC })?;
+    Ok(())
 }

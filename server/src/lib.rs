@@ -4,6 +4,8 @@
 //!
 //! - [`cli`]: arguments, signals, exit codes; the only place that prints
 //! - [`Config`], [`Server`], [`Settings`]: what to listen on; the accept loop, and its end; what can change meanwhile
+//! - `handover`: another program takes the place of this one in the same process
+//! - `presence`: which servers of this user there are
 //! - `service_manager`: what systemd passes on, and what it is told
 //! - `gate`, `admission`: how many strangers there may be, and whom the server does not hear for a while
 //! - `connection`: one client, from its arrival to its end, a type for each state
@@ -27,6 +29,7 @@ mod config;
 mod connection;
 mod error;
 mod gate;
+mod handover;
 mod host_key;
 mod inherited;
 mod invitations;
@@ -35,6 +38,7 @@ mod key_files;
 mod listener;
 mod logging;
 mod login;
+mod presence;
 mod process;
 mod reserve;
 mod server;
@@ -47,6 +51,7 @@ pub use audit::AuditError;
 pub use background::NotTaken;
 pub use config::Config;
 pub use error::{Left, StartError};
+pub use handover::HandoverError;
 pub use host_key::HostKeyError;
 pub use invitations::InvitationsError;
 pub use key_files::KeyRefusal;

@@ -51,6 +51,13 @@ pub(crate) enum LogLevel {
 #[must_use = "without it the last lines are lost"]
 pub(crate) struct Log(Arc<Lines>);
 
+impl Log {
+    /// Waits until everything is written, for 400 ms at most.
+    pub(crate) fn settle(&self) {
+        self.0.thread.settle();
+    }
+}
+
 impl Drop for Log {
     fn drop(&mut self) {
         self.0.thread.finish();

@@ -15,6 +15,7 @@ use crate::audit::{Event, ServerChange};
 use crate::config::Config;
 use crate::connection::{self, Arrival};
 use crate::error::StartError;
+use crate::handover::{HandedJobs, HandoverError};
 use crate::host_key;
 use crate::listener::{Accepted, Adopted, Listener};
 use crate::login::Door;
@@ -26,6 +27,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long connections may take to end once the server stops. Jobs need 8 s, unless the kernel does not let go of a
 /// killed process.
 const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
+
+/// How long a server that is handed over waits for those who are about to log in. A login takes milliseconds; who takes
+/// longer keeps others waiting.
+const LOGINS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long connections may take then. Jobs of theirs that are ended need 10 s, unless the kernel does not let go of a killed
+/// process.
+const LETTING_GO_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// How often the log may say that connections were turned away.
 const REPORT: Duration = Duration::from_secs(1);
@@ -45,19 +54,24 @@ impl Server {
     /// # Errors
     /// [`StartError`]; nothing stays bound then.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        Self::open(config, Vec::new()).await
+        Self::open(config, Vec::new(), HandedJobs::default()).await
     }
 
-    /// The same, going on with listeners that were bound before.
+    /// The same, going on with listeners that were bound before, and with the jobs of the program before this one.
     ///
     /// # Errors
     /// [`StartError`]; nothing stays bound then.
-    pub(crate) async fn open(config: Config, adopted: Vec<Adopted>) -> Result<Self, StartError> {
+    pub(crate) async fn open(
+        config: Config,
+        adopted: Vec<Adopted>,
+        jobs: HandedJobs,
+    ) -> Result<Self, StartError> {
         let trust = Trust::current();
         let door = Door::new(&config.paths, &trust);
         let tls = host_key::tls(&config.paths.host_key, &trust)?;
         let listeners = Listener::open(&config.listen, adopted, &door).await?;
         let service = Service::new(Live::open(config)?, door, Some(tls));
+        service.take_jobs(jobs);
         Ok(Self { listeners, service: Arc::new(service) })
     }
 
@@ -142,6 +156,38 @@ impl Running {
         if time::timeout(STOP_TIMEOUT, self.connections.wait()).await.is_err() {
             warn!(connections = self.connections.len(), "some connections did not end in time");
         }
+    }
+
+    /// Its listeners.
+    pub(crate) fn listeners(&self) -> &[Arc<Listener>] {
+        &self.listeners
+    }
+
+    /// Lets go of everybody who is connected, so that another program can go on: who comes from now on waits. Gives the jobs
+    /// away. Takes 13 s at most.
+    ///
+    /// # Errors
+    /// [`HandoverError::Connections`] if some do not end.
+    pub(crate) async fn suspend(&self) -> Result<HandedJobs, HandoverError> {
+        self.accept_no_more().await;
+        // Those who are about to log in would take it for a server that does not want them.
+        time::timeout(LOGINS_TIMEOUT, self.service.gate.clear()).await.ok();
+        self.service.gate.evict_all();
+        self.service.handing_over.begin();
+        self.connections.close();
+        let ended = time::timeout(LETTING_GO_TIMEOUT, self.connections.wait()).await;
+        ended.map_err(|_| HandoverError::Connections(self.connections.len()))?;
+        self.service.record(&Event::Server(ServerChange::HandingOver));
+        self.service.live().audit.settle();
+        Ok(self.service.give_jobs())
+    }
+
+    /// Goes on as before [`Running::suspend`].
+    pub(crate) fn resume(&mut self, jobs: HandedJobs) {
+        self.service.take_jobs(jobs);
+        self.service.handing_over.give_up();
+        self.connections.reopen();
+        self.accept();
     }
 
     fn accept(&mut self) {

@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use common::limits;
 use common::stream::Budget;
 use common::tls::ServerTls;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Audit, AuditError, Event};
 use crate::config::Config;
 use crate::gate::Gate;
+use crate::handover::HandedJobs;
 use crate::job::Registry;
 use crate::login::Door;
 use crate::process::ProcessTable;
@@ -32,6 +34,31 @@ pub(crate) struct Service {
     live: RwLock<Arc<Live>>,
     /// The server is stopping.
     pub(crate) stopping: CancellationToken,
+    /// Another program takes its place.
+    pub(crate) handing_over: HandingOver,
+}
+
+/// Whether another program is about to take the place of this one. It may turn out that it cannot.
+#[derive(Debug, Default)]
+pub(crate) struct HandingOver(watch::Sender<bool>);
+
+impl HandingOver {
+    /// From now on. Whoever is connected lets go of the connection at once, and says nothing: to the other end the line is
+    /// lost, so that it comes again.
+    pub(crate) fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// It could not be.
+    pub(crate) fn give_up(&self) {
+        self.0.send_replace(false);
+    }
+
+    /// Waits until it begins.
+    pub(crate) async fn begun(&self) {
+        // The sender is here, so it does not fail.
+        self.0.subscribe().wait_for(|begun| *begun).await.ok();
+    }
 }
 
 /// What can be changed while the server runs.
@@ -65,6 +92,7 @@ impl Service {
             budget: Budget::new(WINDOWS),
             live: RwLock::new(Arc::new(live)),
             stopping: CancellationToken::new(),
+            handing_over: HandingOver::default(),
         }
     }
 
@@ -77,6 +105,16 @@ impl Service {
     /// [`Audit::admit`](crate::audit::Audit::admit) instead.
     pub(crate) fn record(&self, event: &Event<'_>) {
         self.live().audit.record(event);
+    }
+
+    /// The jobs, for the program that takes over; none are handed over yet, so those that are left have ended.
+    pub(crate) fn give_jobs(&self) -> HandedJobs {
+        HandedJobs::default()
+    }
+
+    /// Goes on with the jobs of the program before, or with those that nobody has taken over.
+    pub(crate) fn take_jobs(&self, jobs: HandedJobs) {
+        drop(jobs);
     }
 
     /// Goes by other settings from now on; what concerns addresses and files needs another server.

@@ -217,6 +217,12 @@ impl ServerOptions {
         self.argument("--listen").argument(&address)
     }
 
+    /// It says so many addresses more, which are not named here.
+    pub fn saying(mut self, addresses: usize) -> Self {
+        self.addresses += addresses;
+        self
+    }
+
     /// One more argument.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());

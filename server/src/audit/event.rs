@@ -39,6 +39,8 @@ pub(crate) enum ServerChange {
     Stopping,
     /// It has read its configuration again.
     Reloaded,
+    /// Another program is about to take its place.
+    HandingOver,
 }
 
 /// What becomes of a connection.
@@ -167,6 +169,7 @@ impl ServerChange {
             Self::Started => "started",
             Self::Stopping => "stopping",
             Self::Reloaded => "reloaded",
+            Self::HandingOver => "handing_over",
         }
     }
 }

@@ -43,9 +43,9 @@ impl Arguments {
     pub(super) fn read() -> Result<Self, clap::Error> {
         let arguments = Self::try_parse()?;
         match arguments.verb {
-            Some(Verb::Key | Verb::Keys | Verb::Authorize { .. } | Verb::Revoke { .. })
-                if !arguments.listen.is_empty() =>
-            {
+            Some(
+                Verb::Key | Verb::Keys | Verb::Authorize { .. } | Verb::Revoke { .. } | Verb::Upgrade { .. },
+            ) if !arguments.listen.is_empty() => {
                 let message = "--listen is for a server that serves, `check` and `invite`";
                 Err(Self::command().error(ErrorKind::ArgumentConflict, message))
             }
@@ -75,6 +75,15 @@ pub(super) enum Verb {
         #[arg(value_name = "FINGERPRINT")]
         key: String,
     },
+    /// Have the server that runs become the program that is in its file now. Nobody who connects is refused.
+    Upgrade {
+        /// The server's process id, if there are several.
+        #[arg(long, value_name = "PID")]
+        pid: Option<u32>,
+    },
+    /// What a server asks the program that is to take over.
+    #[command(hide = true)]
+    HandoverCheck,
     /// Print a line with which somebody can join, once: `client join LINE`.
     Invite {
         /// How long it is good: 10m, 24h, …
@@ -90,7 +99,7 @@ pub(super) enum Verb {
 }
 
 /// The version, with the commit that a release is built from.
-fn version() -> String {
+pub(super) fn version() -> String {
     let number = env!("CARGO_PKG_VERSION");
     option_env!("TELEX_COMMIT").map_or_else(|| number.to_owned(), |commit| format!("{number} ({commit})"))
 }

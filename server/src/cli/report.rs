@@ -51,7 +51,9 @@ fn what_is_wrong(error: &clap::Error) -> String {
 
 fn code(error: &StartError) -> u8 {
     match error {
-        StartError::InUse { .. } | StartError::Listen { .. } => EX_UNAVAILABLE,
+        StartError::InUse { .. } | StartError::Listen { .. } | StartError::NotUpgraded { .. } => {
+            EX_UNAVAILABLE
+        }
         StartError::Io(_) | StartError::Unseen(_) | StartError::Unsaid(_) => EX_SOFTWARE,
         _ => EX_CONFIG,
     }
@@ -78,6 +80,8 @@ pub(super) fn advice(error: &StartError) -> Option<String> {
         StartError::NoSocketPlace => Some("set one of them, or pass --listen".to_owned()),
         StartError::InUse { .. } => Some("stop the server that has it, or pass --listen".to_owned()),
         StartError::Listen { .. } => Some("pass another address with --listen".to_owned()),
+        StartError::NoServer { .. } => Some("name its settings with --config, or send it SIGUSR2".to_owned()),
+        StartError::Servers(_) => Some("say which one with --pid".to_owned()),
         StartError::Passed { .. } => {
             Some("pass stream sockets that listen: ListenStream= with Accept=no".to_owned())
         }

@@ -1,7 +1,8 @@
-//! The server itself: its runtime, its signals, and what it says when it is ready.
+//! The server itself: what it starts with, its runtime, and what it says when it is ready.
 
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use common::config::Places;
 use common::endpoint::Endpoint;
@@ -10,50 +11,59 @@ use rustix::net::{AddressFamily, getsockname};
 use rustix::process::umask;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::runtime;
-use tokio::time::{self, MissedTickBehavior};
-use tracing::{error, info};
+use tracing::info;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, version};
+use super::manager::Manager;
 use super::report;
+use super::serving::Serving;
 use super::signals::{Received, Signals, handled_signals};
 use crate::config::Config;
 use crate::error::StartError;
+use crate::handover::{self, HandedJobs, Program, Received as ReceivedHandover, Record};
 use crate::inherited::Inherited;
-use crate::listener::{Accepted, Adopted, Listener};
-use crate::logging::{self, LogFormat, LogLevel};
+use crate::listener::{Accepted, Adopted};
+use crate::logging::{self, Log, LogFormat, LogLevel};
+use crate::presence::PresenceFile;
 use crate::process::keep_children;
-use crate::server::{Server, Settings, serve_one};
-use crate::service_manager::{Notifier, passed, watchdog};
+use crate::server::{Server, serve_one};
+use crate::service_manager::passed;
 
 /// File mode mask of every command; that of the server's own files is stricter by their own modes.
 const UMASK: Mode = Mode::from_raw_mode(0o022);
 
-/// Set where a service manager keeps descriptors from one start of a service to the next.
-const FDSTORE: &str = "FDSTORE";
-
 /// Serves as the command line says.
 pub(super) fn serve(arguments: Arguments) -> Result<(), StartError> {
     // Before anything is opened: what was passed on is told by its numbers.
-    let adopted = if arguments.inetd { Vec::new() } else { adopt()? };
+    let given = if arguments.inetd { Passed::default() } else { Passed::receive()? };
     let config = load(&arguments)?;
-    let _log = logging::start(config.log.format, config.log.level);
+    let log = logging::start(config.log.format, config.log.level);
     if arguments.inetd {
         on(&mut runtime::Builder::new_current_thread(), serve_stdin(|| Ok(config)))
     } else {
-        on(&mut runtime::Builder::new_multi_thread(), listen(arguments, config, adopted))
+        on(&mut runtime::Builder::new_multi_thread(), listen(arguments, config, given, &log))
     }
 }
 
-/// The listeners that this process was started with.
-fn adopt() -> Result<Vec<Adopted>, StartError> {
-    match Inherited::at_start() {
-        Some(mut inherited) => passed(&mut inherited, variable),
-        None => Ok(Vec::new()),
-    }
+/// What this program was started with.
+#[derive(Debug, Default)]
+struct Passed {
+    listeners: Vec<Adopted>,
+    jobs: HandedJobs,
+    /// By the program before it in this process, if there was one.
+    before: Option<Record>,
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+impl Passed {
+    fn receive() -> Result<Self, StartError> {
+        let Some(mut inherited) = Inherited::at_start() else { return Ok(Self::default()) };
+        if let Some(ReceivedHandover { record, listeners, jobs }) =
+            handover::receive(&mut inherited, variable)?
+        {
+            return Ok(Self { listeners, jobs, before: Some(record) });
+        }
+        Ok(Self { listeners: passed(&mut inherited, variable)?, ..Self::default() })
+    }
 }
 
 /// Serves the connection that is stdin, for a parent process that has made it; errors go to stderr. The exit code.
@@ -90,78 +100,46 @@ fn on(
     builder.enable_all().build()?.block_on(work)
 }
 
-async fn listen(arguments: Arguments, config: Config, adopted: Vec<Adopted>) -> Result<(), StartError> {
+async fn listen(arguments: Arguments, config: Config, given: Passed, log: &Log) -> Result<(), StartError> {
     keep_children();
-    let mut signals = Signals::install()?;
-    let manager = Notifier::from_environment();
-    let stored: Vec<String> = adopted.iter().filter_map(|adopted| adopted.origin().stored_name()).collect();
-    let mut server = Server::open(config, adopted).await?;
+    let Passed { listeners, jobs, before } = given;
+    let signals = Signals::install(before.as_ref().map(|record| record.ends_with_terminal))?;
+    let program = before.as_ref().map_or_else(Program::of_this_process, Program::of);
+    let upgrades = before.as_ref().map_or(0, |record| record.upgrades);
+    let known: Vec<Endpoint> = listeners.iter().map(|listener| listener.endpoint().clone()).collect();
+    let stored = listeners.iter().filter_map(|listener| listener.origin().stored_name()).collect();
+    let state_directory = config.paths.state_directory.clone();
+    let mut server = Server::open(config, listeners, jobs).await?;
     umask(UMASK);
-    if variable(FDSTORE).is_some() {
-        store(&manager, &stored, server.listeners());
-    }
+    let manager = Manager::new(stored, server.listeners());
     let endpoints = server.endpoints()?;
-    announce(&endpoints)?;
+    // Those who started the program before this one know where it listens.
+    let is_known = |endpoint: &Endpoint| before.is_some() && known.contains(endpoint);
+    let listening = endpoints.iter().map(ToString::to_string).collect();
+    let presence = announce_presence(&state_directory, listening, upgrades);
+    announce(&endpoints, is_known)?;
     let running = server.start();
-    let serving =
-        format!("listening on {}", endpoints.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-    manager.ready(&serving);
-    tokio::spawn(keep_telling(manager.clone(), running.settings()));
-    while signals.next().await == Received::Reload {
-        manager.reloading("reading the settings again");
-        let kept = reload(&arguments, &running.settings());
-        manager.ready(
-            &kept.map_or_else(|reason| format!("settings stay as they were: {reason}"), |()| serving.clone()),
-        );
-    }
-    manager.stopping();
-    running.stop().await;
+    let serving = Serving { arguments, signals, running, manager, presence, program, upgrades, log };
+    serving.serve(&endpoints).await;
     Ok(())
 }
 
-/// Has the service manager keep the listeners over a restart, in place of those that it has kept until now.
-fn store(manager: &Notifier, stored: &[String], listeners: &mut [Listener]) {
-    for name in stored {
-        manager.remove(name);
+/// Has `server upgrade` find this server.
+fn announce_presence(state_directory: &Path, listening: Vec<String>, upgrades: u32) -> Option<PresenceFile> {
+    let presence = PresenceFile::new(state_directory, version(), listening, upgrades);
+    if let Err(error) = &presence {
+        info!(%error, "`server upgrade` will not find this server");
     }
-    for listener in listeners {
-        let Some(name) = listener.origin.stored_name() else { continue };
-        if manager.store(listener.descriptors().0, &name) {
-            listener.outlives_us();
-        }
-    }
+    presence.ok()
 }
 
-/// Tells the service manager that the server is not stuck, if it wants to know; for ever.
-async fn keep_telling(manager: Notifier, settings: Settings) {
-    let Some(interval) = watchdog(std::process::id(), variable) else { return };
-    let mut ticks = time::interval(interval);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        settings.pulse();
-        manager.alive();
-    }
-}
-
-/// Reads the settings again; those that hold stay if the new ones cannot be used.
-///
-/// # Errors
-/// Why not, for people.
-fn reload(arguments: &Arguments, settings: &Settings) -> Result<(), String> {
-    match load(arguments).and_then(|config| settings.change(config)) {
-        Ok(()) => info!("settings read again"),
-        Err(error) => {
-            error!(%error, advice = report::advice(&error), "settings stay as they were");
-            return Err(error.to_string());
-        }
-    }
-    Ok(())
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 async fn serve_stdin(config: impl FnOnce() -> Result<Config, StartError>) -> Result<(), StartError> {
     keep_children();
-    let mut signals = Signals::install()?;
+    let mut signals = Signals::install(None)?;
     let accepted = stdin_connection().map_err(StartError::NoConnection)?;
     let config = match &accepted {
         Accepted::Unix(..) => Config::without_files(),
@@ -185,13 +163,15 @@ fn stdin_connection() -> io::Result<Accepted> {
     Ok(Accepted::Tcp(TcpStream::from_std(stream)?, address))
 }
 
-/// Says where it listens, one line each, for people and for scripts that asked for port 0.
-fn announce(endpoints: &[Endpoint]) -> io::Result<()> {
+/// Says where it listens, one line each, for people and for scripts that asked for port 0; not where that `is_known`.
+fn announce(endpoints: &[Endpoint], is_known: impl Fn(&Endpoint) -> bool) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for endpoint in endpoints {
         info!(%endpoint, "listening");
-        // Nobody has to listen to this; the log has it, too.
-        writeln!(stdout, "listening on {endpoint}").ok();
+        if !is_known(endpoint) {
+            // Nobody has to listen to this; the log has it, too.
+            writeln!(stdout, "listening on {endpoint}").ok();
+        }
     }
     stdout.flush().or(Ok(()))
 }

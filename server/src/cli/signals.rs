@@ -13,29 +13,34 @@ pub(super) enum Received {
     Stop,
     /// To read the settings again.
     Reload,
+    /// To become the program that is in this one's file now.
+    Upgrade,
 }
 
-/// SIGTERM and SIGINT stop the server. SIGHUP has it read its settings again, unless it comes of the end of the terminal
+/// SIGTERM and SIGINT stop the server, SIGUSR2 has it become another program. SIGHUP has it read its settings again, unless it comes of the end of the terminal
 /// that the server was started on; then it stops the server, too, as it does any program (but not under nohup(1)).
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: unix::Signal,
     interrupt: unix::Signal,
     hang_up: unix::Signal,
+    upgrade: unix::Signal,
     /// Whether it has a terminal whose end would concern it.
     terminal: bool,
 }
 
 impl Signals {
-    /// Catches them from now on.
-    pub(super) fn install() -> io::Result<Self> {
-        let terminal = !is_hang_up_ignored() && has_terminal();
+    /// Catches them from now on. Whether the process ends with its terminal is told by the program that was handed over, if
+    /// there was one: it has caught what may have been ignored before.
+    pub(super) fn install(ends_with_terminal: Option<bool>) -> io::Result<Self> {
+        let terminal = ends_with_terminal.unwrap_or_else(|| !is_hang_up_ignored() && has_terminal());
         // A signal that came between a handler and its registration would be lost.
         handled_signals().thread_block()?;
         let signals = Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
+            upgrade: signal(SignalKind::user_defined2())?,
             terminal,
         };
         // Also if whoever started this program has blocked them.
@@ -43,10 +48,17 @@ impl Signals {
         Ok(signals)
     }
 
+    /// Whether the process ends with its terminal.
+    pub(super) fn ends_with_terminal(&self) -> bool {
+        self.terminal
+    }
+
+    /// The next one. One that is not waited for to the end is not lost.
     pub(super) async fn next(&mut self) -> Received {
         tokio::select! {
             _ = self.terminate.recv() => Received::Stop,
             _ = self.interrupt.recv() => Received::Stop,
+            _ = self.upgrade.recv() => Received::Upgrade,
             _ = self.hang_up.recv() => {
                 if self.terminal && is_terminal_gone() { Received::Stop } else { Received::Reload }
             }
@@ -56,7 +68,7 @@ impl Signals {
 
 /// Those that a server takes.
 pub(super) fn handled_signals() -> SigSet {
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect()
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGUSR2].into_iter().collect()
 }
 
 /// Whether this process has a controlling terminal that is still there.

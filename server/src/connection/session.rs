@@ -54,6 +54,8 @@ impl Session {
                 self.sender.try_send_control(Packet::Close(close)).ok();
                 true
             }
+            // To the client the line is lost: it comes again, to the program that takes over.
+            () = service.handing_over.begun() => false,
         };
         let Self { visitor, reader, sender, writer, .. } = self;
         drop(sender);

@@ -168,7 +168,8 @@ fn server_changes() -> impl Iterator<Item = ServerChange> {
     successors(Some(ServerChange::Started), |change| match change {
         ServerChange::Started => Some(ServerChange::Stopping),
         ServerChange::Stopping => Some(ServerChange::Reloaded),
-        ServerChange::Reloaded => None,
+        ServerChange::Reloaded => Some(ServerChange::HandingOver),
+        ServerChange::HandingOver => None,
     })
 }
 
