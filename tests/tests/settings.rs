@@ -16,7 +16,7 @@ use tests::{DEADLINE, Ran, RawClient, Running, Sandbox, TestServer, strange_key,
 const LIVE: Duration = Duration::from_secs(2);
 
 /// Changes that are wrong, one after the other.
-const WRONG_CHANGES: usize = 20;
+const WRONG_CHANGES: usize = 100;
 
 /// The last line on stderr, without the program's name: the complaint.
 #[track_caller]
