@@ -41,6 +41,8 @@ pub struct Finished {
     pub stdin_consumed: u64,
     /// Whether a process that outlived the command still held its output open.
     pub output_left_open: bool,
+    /// Whether the server's kernel has killed a process of it for want of memory, as far as that system tells.
+    pub out_of_memory: bool,
 }
 
 /// How far a job has come.
@@ -180,6 +182,7 @@ impl Shared {
             stderr_bytes: stderr_bytes.unwrap_or_default(),
             stdin_consumed: ended.stdin_consumed,
             output_left_open: ended.output_left_open,
+            out_of_memory: ended.out_of_memory,
         };
         self.finish(Ok(finished));
     }

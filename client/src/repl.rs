@@ -238,7 +238,7 @@ impl Work<'_> {
         match &finished.outcome {
             Outcome::Exited(0) => {}
             Outcome::Exited(code) => self.complain(format_args!("exit {code}")),
-            outcome => self.complain(report::outcome(outcome, None, false).unwrap_or_default()),
+            _ => self.complain(report::outcome(finished, None, false).unwrap_or_default()),
         }
         if finished.output_left_open {
             self.complain(LEFT_OPEN);

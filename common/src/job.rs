@@ -16,6 +16,6 @@ pub use digest::Digest;
 pub use id::{JobId, JobIdError};
 pub use keeping::{DEFAULT_GRACE, Keeping, OnDisconnect};
 pub use outcome::{Ended, Outcome, StartFailure, StreamTotal};
-pub use resources::{PeakMemory, ResourceLimits, Usage};
+pub use resources::{PeakMemory, Resource, ResourceLimits, Usage};
 pub use signal::{Signal, SignalError};
 pub use spec::{Program, Spec, SpecError, Variable};

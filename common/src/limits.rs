@@ -3,6 +3,7 @@
 //! Limits that one program (how many connections a server takes, say) or one file (a file of keys) keeps stand there; those
 //! that a peer can meet are listed in `docs/security.md`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Payload of HELLO and WELCOME: the only frames a stranger can make us decode, so a page and no more.
@@ -43,6 +44,19 @@ pub const ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 
 /// Variables that a client may set for a command.
 pub const VARIABLES: usize = 1024;
+
+/// Bytes of memory that a job may be limited to. Less than this loads no program; more than this is no limit to a kernel.
+pub const JOB_MEMORY: RangeInclusive<u64> = 1024 * 1024..=i64::MAX.unsigned_abs();
+
+/// Processor time that a job may be limited to, in per cent of one processor. Linux takes no less than 1 ms in 100
+/// (cpu.max), and has no more than 8,192 processors.
+pub const JOB_CPU_PERCENT: RangeInclusive<u32> = 1..=819_200;
+
+/// Processes that a job may be limited to: no more than Linux has ids for.
+pub const JOB_PROCESSES: RangeInclusive<u32> = 1..=4_194_304;
+
+/// Niceness of a job (setpriority(2)).
+pub const JOB_NICE: RangeInclusive<i8> = -20..=19;
 
 /// Jobs that one connection may have running. Above the 100 that a busy client uses; a client that wants more
 /// opens another connection.

@@ -10,8 +10,8 @@ use common::frame::{self, HEADER_LEN, JobNumber, Kind, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
 use common::invitation::Token;
 use common::job::{
-    ByteString, Ended, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, ResourceLimits, Signal,
-    Spec, StartFailure, StreamTotal, Usage, Variable,
+    ByteString, Ended, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, Resource, ResourceLimits,
+    Signal, Spec, StartFailure, StreamTotal, Usage, Variable,
 };
 use common::limits;
 use common::message::{self, ClientMessage, Message, MessageError, ServerMessage};
@@ -76,6 +76,10 @@ fn client_message() -> impl Strategy<Value = ClientMessage> {
     ]
 }
 
+fn resource() -> impl Strategy<Value = Resource> {
+    prop::sample::select(&[Resource::Memory, Resource::Cpu, Resource::Processes, Resource::Nice][..])
+}
+
 fn start_failure() -> impl Strategy<Value = StartFailure> {
     prop_oneof![
         (text(), text()).prop_map(|(program, searched)| StartFailure::NotFound { program, searched }),
@@ -84,6 +88,7 @@ fn start_failure() -> impl Strategy<Value = StartFailure> {
         text().prop_map(StartFailure::Invalid),
         text().prop_map(StartFailure::Exhausted),
         text().prop_map(StartFailure::Refused),
+        (resource(), text()).prop_map(|(limit, reason)| StartFailure::Limit { limit, reason }),
     ]
 }
 
@@ -122,11 +127,20 @@ fn keeping() -> impl Strategy<Value = Keeping> {
 fn server_message() -> impl Strategy<Value = ServerMessage> {
     let total = (prop::sample::select(&StreamId::ALL[..]), any::<u64>())
         .prop_map(|(stream, bytes)| StreamTotal { stream, bytes });
-    let ended = (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>(), (any::<u64>(), usage()))
-        .prop_map(|(outcome, totals, stdin_consumed, output_left_open, wall_and_usage)| {
-            let (wall_us, usage) = wall_and_usage;
-            ServerMessage::Ended(Ended { outcome, totals, stdin_consumed, output_left_open, wall_us, usage })
-        });
+    let ended =
+        (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>(), (any::<u64>(), usage(), any::<bool>()))
+            .prop_map(|(outcome, totals, stdin_consumed, output_left_open, rest)| {
+                let (wall_us, usage, out_of_memory) = rest;
+                ServerMessage::Ended(Ended {
+                    outcome,
+                    totals,
+                    stdin_consumed,
+                    output_left_open,
+                    wall_us,
+                    usage,
+                    out_of_memory,
+                })
+            });
     prop_oneof![
         4 => ended,
         1 => any::<u32>().prop_map(|process_id| ServerMessage::Started { process_id }),
@@ -245,26 +259,26 @@ proptest! {
 
 #[test]
 fn messages_fill_their_limit_and_go_no_further() {
-    // What surrounds a shell string has 41 bytes; support/rows.rs has them one by one.
+    // What surrounds a shell string has 58 bytes; support/rows.rs has them one by one.
     let start = |len: usize| {
         let spec = Spec::new(Program::Shell(ByteString(vec![b'x'; len])));
         let message = ClientMessage::Start { id: "job1".parse().unwrap(), spec };
         Packet::Message { job: JobNumber(1), message }
     };
-    let most = limits::REQUEST_PAYLOAD - 41;
+    let most = limits::REQUEST_PAYLOAD - 58;
     assert_round_trip(start(most));
     let error = packet_bytes(start(most + 1)).unwrap_err();
     let ConnectionError::Unsendable(MessageError::TooLong { length, limit }) = error else {
         panic!("{error:?}");
     };
     assert_eq!((length, limit), (limits::REQUEST_PAYLOAD + 1, Kind::Request.payload_limit()));
-    // Message and outcome number, length, no totals, stdin, a switch: 4 + 4 + 8 + 8 + 8 + 1.
+    // Message and outcome number, length, no totals, stdin, a switch, wall time, no usage, a switch.
     let lost = |len: usize| {
         let outcome = Outcome::Lost("x".repeat(len));
         let ended = Ended::without_output(outcome);
         Packet::Message { job: JobNumber(1), message: ServerMessage::Ended(ended) }
     };
-    let most = limits::RESPONSE_PAYLOAD - 33;
+    let most = limits::RESPONSE_PAYLOAD - 43;
     assert_round_trip(lost(most));
     assert!(packet_bytes(lost(most + 1)).is_err());
     let length = limits::RESPONSE_PAYLOAD + 1;

@@ -112,6 +112,7 @@ fn response_on_the_page(message: &ServerMessage) -> &'static str {
                 StartFailure::Invalid(_) => "1 4 3",
                 StartFailure::Exhausted(_) => "1 4 4",
                 StartFailure::Refused(_) => "1 4 5",
+                StartFailure::Limit { .. } => "1 4 6",
             },
         },
     }
@@ -136,8 +137,10 @@ fn every_message_has_its_number_and_a_row() {
     let requests = numbers(client_rows(), request_on_the_page);
     assert_eq!(requests, BTreeSet::from(["0 argv", "0 shell", "1", "2"]));
     let responses = numbers(server_rows(), response_on_the_page);
-    let expected =
-        ["0", "1 0", "1 1", "1 2", "1 3", "1 4 0", "1 4 1", "1 4 2", "1 4 3", "1 4 4", "1 4 5", "1 5", "2"];
+    let expected = [
+        "0", "1 0", "1 1", "1 2", "1 3", "1 4 0", "1 4 1", "1 4 2", "1 4 3", "1 4 4", "1 4 5", "1 4 6",
+        "1 5", "2",
+    ];
     assert_eq!(responses, BTreeSet::from(expected));
 }
 

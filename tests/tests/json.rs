@@ -40,6 +40,7 @@ fn the_events_tell_the_whole_story() {
     let expected = json!({
         "event": "ended", "id": "my-job", "outcome": "exited", "code": 3,
         "stdout_bytes": stdout.len(), "stderr_bytes": 4, "stdin_consumed": 3, "output_left_open": false,
+        "out_of_memory": false,
     });
     assert_eq!(events.last().unwrap(), &expected);
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use common::frame::StreamId;
 use common::greeting::{Close, CloseCode, VERSION, Welcome};
-use common::job::{Ended, Outcome, StartFailure};
+use common::job::{Ended, Outcome, Resource, StartFailure};
 use common::message::ServerMessage;
 use common::packet::Packet;
 use serde_json::Value;
@@ -121,6 +121,7 @@ fn why_a_job_has_no_outcome() {
         Outcome::NotStarted(StartFailure::Invalid(text())),
         Outcome::NotStarted(StartFailure::Exhausted(text())),
         Outcome::NotStarted(StartFailure::Refused(text())),
+        Outcome::NotStarted(StartFailure::Limit { limit: Resource::Memory, reason: text() }),
         Outcome::Lost(text()),
     ] {
         let end = |listener: &RawListener| {

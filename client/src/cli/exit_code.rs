@@ -37,6 +37,8 @@ pub(crate) fn of_signal(signal: common::job::Signal) -> u8 {
 mod tests {
     use common::job::Signal;
 
+    use common::job::Resource;
+
     use super::*;
 
     fn not_started(failure: StartFailure) -> u8 {
@@ -63,6 +65,8 @@ mod tests {
         assert_eq!(not_started(StartFailure::Invalid(text())), 125);
         assert_eq!(not_started(StartFailure::Exhausted(text())), 125);
         assert_eq!(not_started(StartFailure::Refused(text())), 125);
+        let limit = Resource::Memory;
+        assert_eq!(not_started(StartFailure::Limit { limit, reason: text() }), 125);
         assert_eq!(INTERRUPTED, of_signal(Signal::INT));
     }
 }

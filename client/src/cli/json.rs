@@ -66,6 +66,7 @@ struct Counts {
     stderr_bytes: u64,
     stdin_consumed: u64,
     output_left_open: bool,
+    out_of_memory: bool,
 }
 
 impl<'a> Ended<'a> {
@@ -77,6 +78,7 @@ impl<'a> Ended<'a> {
             stderr_bytes: finished.stderr_bytes,
             stdin_consumed: finished.stdin_consumed,
             output_left_open: finished.output_left_open,
+            out_of_memory: finished.out_of_memory,
         });
         Self { id, outcome: How::from(&finished.outcome), counts }
     }
@@ -183,6 +185,7 @@ mod tests {
             stderr_bytes: 0,
             stdin_consumed: 7,
             output_left_open: false,
+            out_of_memory: false,
         };
         line(&Event::Ended(Ended::reported(&"j1".parse().unwrap(), &finished)))
     }
@@ -203,7 +206,7 @@ mod tests {
 
     #[test]
     fn ends_with_counts() {
-        let counts = r#""stdout_bytes":3,"stderr_bytes":0,"stdin_consumed":7,"output_left_open":false}"#;
+        let counts = r#""stdout_bytes":3,"stderr_bytes":0,"stdin_consumed":7,"output_left_open":false,"out_of_memory":false}"#;
         let expect = |outcome: Outcome, how: &str| {
             assert_eq!(ended(outcome), format!(r#"{{"event":"ended","id":"j1",{how},{counts}"#));
         };

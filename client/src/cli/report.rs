@@ -20,6 +20,7 @@ use common::tls::{Alert, TlsError};
 use super::args::INVITATION_ADVICE;
 use crate::access::key_path;
 use crate::error::{Distrust, Error};
+use crate::job::Finished;
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
 const LINE_BYTES: usize = 4096;
@@ -268,9 +269,13 @@ fn what_was_said(said: &[u8]) -> String {
 }
 
 /// The sentence for an outcome, if there is something to say that the exit code of a command does not.
-pub(crate) fn outcome(outcome: &Outcome, timeout: Option<Duration>, going_away: bool) -> Option<String> {
+pub(crate) fn outcome(finished: &Finished, timeout: Option<Duration>, going_away: bool) -> Option<String> {
+    let outcome = &finished.outcome;
     match outcome {
         Outcome::Exited(_) => None,
+        Outcome::Signaled { signal: Signal::KILL, .. } if finished.out_of_memory => {
+            Some(format!("{outcome} (out of memory)"))
+        }
         Outcome::Signaled { .. } => Some(outcome.to_string()),
         Outcome::TimedOut => Some(match timeout {
             Some(limit) => format!("timed out after {limit:?}: the server ended the job"),
@@ -298,12 +303,16 @@ fn start_failure(failure: &StartFailure) -> String {
             format!("cannot enter {path} on the server: {reason}; check --cwd")
         }
         StartFailure::Exhausted(_) => format!("not started: {failure}; try again later"),
-        StartFailure::Invalid(_) | StartFailure::Refused(_) => format!("not started: {failure}"),
+        StartFailure::Invalid(_) | StartFailure::Refused(_) | StartFailure::Limit { .. } => {
+            format!("not started: {failure}")
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use common::job::Resource;
+
     use super::*;
 
     fn not_telex(said: &[u8]) -> String {
@@ -323,11 +332,25 @@ mod tests {
 
     #[test]
     fn outcomes() {
-        let sentence = |what: &Outcome| outcome(what, Some(Duration::from_millis(1500)), true);
-        assert_eq!(sentence(&Outcome::Exited(3)), None);
-        assert_eq!(sentence(&Outcome::TimedOut).unwrap(), "timed out after 1.5s: the server ended the job");
+        let finished = |outcome| Finished {
+            outcome,
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            stdin_consumed: 0,
+            output_left_open: false,
+            out_of_memory: true,
+        };
+        let sentence = |what| outcome(&finished(what), Some(Duration::from_millis(1500)), true);
+        assert_eq!(sentence(Outcome::Exited(3)), None);
+        assert_eq!(sentence(Outcome::TimedOut).unwrap(), "timed out after 1.5s: the server ended the job");
+        let signaled = |signal| sentence(Outcome::Signaled { signal, core_dumped: false }).unwrap();
+        assert_eq!(signaled(Signal::KILL), "killed by SIGKILL (out of memory)");
+        assert_eq!(signaled(Signal::TERM), "killed by SIGTERM");
         let missing = StartFailure::NotFound { program: "foo".to_owned(), searched: "/bin".to_owned() };
         let expected = "foo: not found in PATH on the server (/bin); name it with its directory";
-        assert_eq!(sentence(&Outcome::NotStarted(missing)).unwrap(), expected);
+        assert_eq!(sentence(Outcome::NotStarted(missing)).unwrap(), expected);
+        let limit = StartFailure::Limit { limit: Resource::Cpu, reason: "no controller".to_owned() };
+        let expected = "not started: cannot limit processor time: no controller";
+        assert_eq!(sentence(Outcome::NotStarted(limit)).unwrap(), expected);
     }
 }

@@ -81,7 +81,7 @@ impl Call {
                 .await;
         match ending {
             Ending::Over { result: Ok(finished), relayed, signal } => {
-                if report::outcome(&finished.outcome, None, false).is_some() {
+                if report::outcome(&finished, None, false).is_some() {
                     report::end_echo(signal);
                 }
                 self.finish(run, &finished, relayed, narrator, reporter).await
@@ -226,7 +226,7 @@ async fn unless_signaled<T>(signals: &mut Signals, future: impl Future<Output = 
 /// Says what the exit code does not tell a person.
 fn remark(run: &RunOptions, finished: &Finished, relayed: Relayed, going_away: bool, reporter: &Reporter) {
     let outcome = &finished.outcome;
-    let sentence = report::outcome(outcome, run.timeout, going_away);
+    let sentence = report::outcome(finished, run.timeout, going_away);
     // A local pipeline does not speak of a writer whose reader has gone.
     let expected = matches!(outcome, Outcome::Signaled { signal: Signal::PIPE, .. }) && relayed.reader_gone;
     match (sentence, outcome) {

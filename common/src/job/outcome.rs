@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::byte_string::bounded;
-use super::resources::Usage;
+use super::resources::{Resource, Usage};
 use super::signal::Signal;
 use crate::frame::StreamId;
 
@@ -83,6 +83,13 @@ pub enum StartFailure {
     Exhausted(String),
     /// The server does not take this job: it is stopping, a limit is reached, or the id is in use.
     Refused(String),
+    /// A limit that the job asks for cannot be kept on the server's machine, or may not be set there.
+    Limit {
+        /// What was to be limited.
+        limit: Resource,
+        /// Why it cannot be.
+        reason: String,
+    },
 }
 
 impl StartFailure {
@@ -95,6 +102,7 @@ impl StartFailure {
             Self::Invalid(_) => "invalid",
             Self::Exhausted(_) => "exhausted",
             Self::Refused(_) => "refused",
+            Self::Limit { .. } => "limit",
         }
     }
 }
@@ -109,6 +117,7 @@ impl fmt::Display for StartFailure {
             Self::Invalid(reason) => write!(f, "not a valid command: {reason}"),
             Self::Exhausted(reason) => write!(f, "the server is short of resources: {reason}"),
             Self::Refused(reason) => write!(f, "refused by the server: {reason}"),
+            Self::Limit { limit, reason } => write!(f, "cannot limit {limit}: {reason}"),
         }
     }
 }
@@ -129,6 +138,8 @@ pub struct Ended {
     pub wall_us: u64,
     /// What it has used; `None` if there was no process, or nobody could ask the system.
     pub usage: Option<Usage>,
+    /// Whether the kernel has killed a process of it for want of memory, as far as the system tells.
+    pub out_of_memory: bool,
 }
 
 impl Ended {
@@ -141,6 +152,7 @@ impl Ended {
             output_left_open: false,
             wall_us: 0,
             usage: None,
+            out_of_memory: false,
         }
     }
 

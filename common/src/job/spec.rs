@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::byte_string::{ByteString, bounded};
 use super::keeping::Keeping;
-use super::resources::ResourceLimits;
+use super::resources::{Resource, ResourceLimits};
 use crate::limits;
 
 /// The command, in one of its two forms.
@@ -106,7 +106,8 @@ impl Spec {
         if self.environment.len() > limits::VARIABLES {
             return Err(SpecError::TooManyVariables { count: self.environment.len() });
         }
-        self.environment.iter().try_for_each(Variable::check)
+        self.environment.iter().try_for_each(Variable::check)?;
+        self.limits.check()
     }
 }
 
@@ -171,5 +172,17 @@ pub enum SpecError {
         what: &'static str,
         /// How long it is.
         length: usize,
+    },
+    /// A limit that makes no sense on any machine.
+    #[error("a limit of {value} on {resource}: {least} to {most} make sense")]
+    Limit {
+        /// What is to be limited.
+        resource: Resource,
+        /// To what.
+        value: i128,
+        /// The least that makes sense.
+        least: i128,
+        /// The most.
+        most: i128,
     },
 }

@@ -5,8 +5,8 @@ use common::frame::{JobNumber, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
 use common::invitation::Token;
 use common::job::{
-    ByteString, Ended, Keeping, OnDisconnect, Outcome, PeakMemory, Program, ResourceLimits, Signal, Spec,
-    StartFailure, StreamTotal, Usage, Variable,
+    ByteString, Ended, Keeping, OnDisconnect, Outcome, PeakMemory, Program, Resource, ResourceLimits, Signal,
+    Spec, StartFailure, StreamTotal, Usage, Variable,
 };
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
@@ -233,45 +233,50 @@ fn ended_rows() -> Vec<Row<ServerMessage>> {
     let x = "01 00 00 00 00 00 00 00  78";
     let not_started = Outcome::NotStarted;
     vec![
-        ended(Outcome::Exited(7), "59", "00 00 00 00  07"),
-        ended(Outcome::Signaled { signal: Signal::KILL, core_dumped: true }, "5a", "01 00 00 00  09  01"),
-        ended(Outcome::TimedOut, "58", "02 00 00 00"),
-        ended(Outcome::Cancelled, "58", "03 00 00 00"),
+        ended(Outcome::Exited(7), "5a", "00 00 00 00  07"),
+        ended(Outcome::Signaled { signal: Signal::KILL, core_dumped: true }, "5b", "01 00 00 00  09  01"),
+        ended(Outcome::TimedOut, "59", "02 00 00 00"),
+        ended(Outcome::Cancelled, "59", "03 00 00 00"),
         ended(
             not_started(StartFailure::NotFound { program: "x".into(), searched: "/bin".into() }),
-            "71",
+            "72",
             &format!("04 00 00 00  00 00 00 00  {x}  04 00 00 00 00 00 00 00  2f 62 69 6e"),
         ),
         ended(
             not_started(StartFailure::NotExecutable { program: "x".into(), reason: "no".into() }),
-            "6f",
+            "70",
             &format!("04 00 00 00  01 00 00 00  {x} {no}"),
         ),
         ended(
             not_started(StartFailure::Directory { path: "x".into(), reason: "no".into() }),
-            "6f",
+            "70",
             &format!("04 00 00 00  02 00 00 00  {x} {no}"),
         ),
         ended(
             not_started(StartFailure::Invalid("no".into())),
-            "66",
+            "67",
             &format!("04 00 00 00  03 00 00 00  {no}"),
         ),
         ended(
             not_started(StartFailure::Exhausted("no".into())),
-            "66",
+            "67",
             &format!("04 00 00 00  04 00 00 00  {no}"),
         ),
         ended(
             not_started(StartFailure::Refused("no".into())),
-            "66",
+            "67",
             &format!("04 00 00 00  05 00 00 00  {no}"),
         ),
-        ended(Outcome::Lost("no".into()), "62", &format!("05 00 00 00  {no}")),
+        ended(
+            not_started(StartFailure::Limit { limit: Resource::Cpu, reason: "no".into() }),
+            "6b",
+            &format!("04 00 00 00  06 00 00 00  01 00 00 00  {no}"),
+        ),
+        ended(Outcome::Lost("no".into()), "63", &format!("05 00 00 00  {no}")),
     ]
 }
 
-/// `length` is the low byte of the length field: 16 of header, 4 of message number, the outcome, 64 of the rest.
+/// `length` is the low byte of the length field: 16 of header, 4 of message number, the outcome, 65 of the rest.
 fn ended(outcome: Outcome, length: &str, outcome_bytes: &str) -> Row<ServerMessage> {
     let totals = vec![
         StreamTotal { stream: StreamId::Stdout, bytes: 5 },
@@ -284,6 +289,7 @@ fn ended(outcome: Outcome, length: &str, outcome_bytes: &str) -> Row<ServerMessa
         output_left_open: true,
         wall_us: 0x0201,
         usage: Some(Usage { cpu_us: 4, peak_memory: PeakMemory::AtMost(0x1000) }),
+        out_of_memory: true,
     };
     let bytes = format!(
         "{length} 00 00 00  11 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00
@@ -294,7 +300,8 @@ fn ended(outcome: Outcome, length: &str, outcome_bytes: &str) -> Row<ServerMessa
          03 00 00 00 00 00 00 00  01            # stdin consumed, output left open
          01 02 00 00 00 00 00 00                # wall
          01  04 00 00 00 00 00 00 00            # processor time
-         01 00 00 00  00 10 00 00 00 00 00 00   # at most 4 KiB"
+         01 00 00 00  00 10 00 00 00 00 00 00   # at most 4 KiB
+         01                                     # out of memory"
     );
     row(Packet::Message { job: JobNumber(1), message: ServerMessage::Ended(ended) }, &bytes)
 }

@@ -127,7 +127,9 @@ async fn watch(
     let usage = process.reap().inspect_err(|error| warn!(job = %context.id, %error, "cannot reap")).ok();
     let totals = [(StreamId::Stdout, &context.stdout), (StreamId::Stderr, &context.stderr)]
         .map(|(stream, outbound)| StreamTotal { stream, bytes: outbound.sent() });
-    Ended { outcome, totals: totals.to_vec(), stdin_consumed, output_left_open, wall_us: 0, usage }
+    let totals = totals.to_vec();
+    let out_of_memory = false;
+    Ended { outcome, totals, stdin_consumed, output_left_open, wall_us: 0, usage, out_of_memory }
 }
 
 /// Everything that is waited for while a process runs.

@@ -131,6 +131,7 @@ fn a_record_says_all_that_was_promised() {
         totals: totals.to_vec(),
         stdin_consumed: 1,
         output_left_open: false,
+        out_of_memory: false,
         wall_us: 1_500_000,
         usage: Some(Usage { cpu_us: 250_000, peak_memory: PeakMemory::Exactly(4096) }),
     };

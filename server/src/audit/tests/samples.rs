@@ -54,6 +54,7 @@ pub(super) fn ended(outcome: Outcome, peak_memory: Option<PeakMemory>) -> Ended 
         totals: totals.to_vec(),
         stdin_consumed: u64::MAX,
         output_left_open: false,
+        out_of_memory: false,
         wall_us: u64::MAX,
         usage: peak_memory.map(|peak_memory| Usage { cpu_us: u64::MAX, peak_memory }),
     }
