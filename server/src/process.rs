@@ -1,9 +1,15 @@
 //! The operating system's side of a job: making its process, waiting for it, signalling it and all that came of it.
 //!
-//! Knows nothing of connections, streams or offsets. Linux only: pidfds, `/proc`, and glibc's `posix_spawn`.
+//! Knows nothing of connections, streams or offsets. Linux only: clone3, pidfds, cgroups, `/proc`.
 
 mod account;
+mod cgroup;
+mod children;
+mod containment;
 mod environment;
+mod limits;
+mod listing;
+mod orphans;
 mod search;
 mod spawn;
 mod system;
@@ -12,19 +18,16 @@ mod tree;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
 
 use common::job::{Outcome, Signal, Usage};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::unix::AsyncFd;
-use tracing::warn;
 
 pub(crate) use account::Account;
-#[cfg(test)]
-pub(crate) use spawn::spawn;
+pub(crate) use containment::{Containment, own_process};
 pub(crate) use spawn::{Prepared, SpawnError, Spawned};
-pub(crate) use system::{keep_children, register};
-pub(crate) use tree::ProcessTable;
+pub(crate) use system::register;
+use tree::Tree;
 
 /// A process that this server started, leader of a session and a process group of its own.
 ///
@@ -33,14 +36,26 @@ pub(crate) use tree::ProcessTable;
 #[derive(Debug)]
 pub(crate) struct Process {
     id: Pid,
-    /// A moment when it had been started.
-    started: Instant,
     descriptor: AsyncFd<Arc<OwnedFd>>,
     /// Whether the id was given back, and may be somebody else's.
     reaped: bool,
+    tree: Tree,
 }
 
 impl Process {
+    /// A child of ours that has just been started. Ended with all of `tree` if it cannot be watched.
+    fn new(id: Pid, tree: Tree, descriptor: OwnedFd) -> io::Result<Self> {
+        match register(Arc::new(descriptor)) {
+            Ok(descriptor) => Ok(Self { id, descriptor, reaped: false, tree }),
+            Err(error) => {
+                tree.kill_now();
+                system::wait_for(id);
+                children::reap(id).ok();
+                Err(error)
+            }
+        }
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.id.as_raw_nonzero().get().unsigned_abs()
@@ -62,40 +77,28 @@ impl Process {
         system::kill_group(self.id, signal)
     }
 
-    /// Sends `signal` to everything in its session, whatever process groups that has; to its own group at least, if the
-    /// system does not tell.
-    pub(crate) async fn signal_tree(&self, signal: Signal, table: &ProcessTable) {
-        match table.list(self.started).await {
-            Ok(listing) => {
-                for group in listing.process_groups(self.id) {
-                    // A group may have ended since it was listed.
-                    system::kill_group(*group, signal).ok();
-                }
-            }
-            Err(error) => {
-                warn!(process_id = self.id(), %error, "cannot list the processes of a job");
-                system::kill_group(self.id, signal).ok();
-            }
-        }
+    /// Sends `signal` to everything that has come of it, as far as the server's [`Containment`] keeps that together; to its
+    /// own group at least, if the system does not tell.
+    pub(crate) async fn signal_tree(&self, signal: Signal) {
+        self.tree.signal(signal).await;
     }
 
-    /// Whether nothing alive is left of its session. What cannot be found out is not the case.
-    pub(crate) async fn tree_is_gone(&self, table: &ProcessTable) -> bool {
-        let Ok(first) = table.list(self.started).await else { return false };
-        if !first.process_groups(self.id).is_empty() {
-            return false;
-        }
-        // A process that forks and exits while `/proc` is read can be missed, but hardly twice.
-        let Ok(second) = table.list(first.begun).await else { return false };
-        second.process_groups(self.id).is_empty()
+    /// Whether nothing alive is left of it and what has come of it. What cannot be found out is not the case.
+    pub(crate) async fn tree_is_gone(&self) -> bool {
+        self.tree.is_gone().await
     }
 
-    /// Gives the process id back to the system, which tells what the process and those it has waited for have used. Only
-    /// once it has exited and nothing will be signalled any more.
+    /// Whether the kernel has killed something of its tree for want of memory, as far as somebody counts.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.tree.is_out_of_memory()
+    }
+
+    /// Gives the process id back to the system, which tells what the job has used: all that was in its cgroup, or the process
+    /// and those it has waited for. Only once it has exited and nothing will be signalled any more.
     pub(crate) fn reap(mut self) -> io::Result<Usage> {
-        let usage = system::reap(self.id);
+        let usage = children::reap(self.id);
         self.reaped = !usage.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
-        usage
+        usage.map(|usage| self.tree.usage(usage))
     }
 
     fn wait(&self, options: WaitIdOptions) -> io::Result<Option<Outcome>> {
@@ -115,9 +118,12 @@ impl Drop for Process {
     /// What nobody watches any more does not go on.
     fn drop(&mut self) {
         if !self.reaped {
-            system::kill_group(self.id, Signal::KILL).ok();
+            self.tree.kill_now();
             // It may take a moment to die; then it is a zombie until the server ends.
-            system::reap(self.id).ok();
+            children::reap(self.id).ok();
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

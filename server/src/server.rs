@@ -273,7 +273,7 @@ async fn watch(service: Arc<Service>) {
             service.gate.report();
         }
     };
-    tokio::join!(service.sessions.watch(&service.door.keys), reports);
+    tokio::join!(service.sessions.watch(&service.door.keys), reports, service.containment.reap_orphans());
 }
 
 /// Takes connections until it is `over`. Greets nobody itself: one silent peer delays no other.

@@ -14,7 +14,7 @@ use crate::gate::Gate;
 use crate::handover::HandedJobs;
 use crate::job::Registry;
 use crate::login::Door;
-use crate::process::ProcessTable;
+use crate::process::Containment;
 use crate::sessions::Sessions;
 
 /// What the windows of all connections may hold together, beyond each stream's initial one.
@@ -28,7 +28,7 @@ pub(crate) struct Service {
     pub(crate) tls: Option<ServerTls>,
     pub(crate) gate: Arc<Gate>,
     pub(crate) sessions: Sessions,
-    pub(crate) process_table: ProcessTable,
+    pub(crate) containment: Arc<Containment>,
     pub(crate) registry: Registry,
     pub(crate) budget: Budget,
     live: RwLock<Arc<Live>>,
@@ -87,7 +87,7 @@ impl Service {
             tls,
             gate: Gate::new(live.config.admission()),
             sessions: Sessions::default(),
-            process_table: ProcessTable::default(),
+            containment: Containment::of_server(),
             registry: Registry::default(),
             budget: Budget::new(WINDOWS),
             live: RwLock::new(Arc::new(live)),

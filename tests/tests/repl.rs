@@ -36,6 +36,14 @@ fn the_directory_lasts() {
 }
 
 #[test]
+fn every_line_has_the_id_of_its_own_job() {
+    let server = TestServer::start();
+    let ids = repl(&server, &["repl"], "env | grep ^TELEX_JOB_ID=\nenv | grep ^TELEX_JOB_ID=\n").succeeds();
+    let ids: Vec<_> = ids.lines().collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+}
+
+#[test]
 fn exported_variables_last() {
     let server = TestServer::start();
     let script = "export WORD='two  words' EMPTY=\necho \"<$WORD><$EMPTY>\"\nunset WORD\necho \"<$WORD>\"\n\

@@ -1,6 +1,7 @@
 # Runs one line of the REPL: puts back the directory and the exported variables of the line before, runs the line,
 # and keeps its own for the next one. Any POSIX shell; no process is started for any of it.
 __telex_state=$TELEX_STATE __telex_line=$TELEX_LINE __telex_status=$TELEX_STATUS
+__telex_job=${TELEX_JOB_ID-}
 unset TELEX_STATE TELEX_LINE TELEX_STATUS
 
 __telex_save() {
@@ -24,6 +25,8 @@ if [ -s "$__telex_state/variables" ]; then
     # What the line before had unset must not come back with the new shell.
     unset HOME USER LOGNAME SHELL PATH LANG OLDPWD
     . "$__telex_state/variables"
+    # Each line is a job of its own, and is found by its id.
+    [ -z "$__telex_job" ] || TELEX_JOB_ID=$__telex_job
     __telex_old=${OLDPWD-}
     if ! cd -- "$PWD" 2>/dev/null; then
         printf 'the directory %s is gone: the line was not run, and the next one runs in the home directory\n' "$PWD" >&2

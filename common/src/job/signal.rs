@@ -45,6 +45,8 @@ impl Signal {
     pub const TERM: Self = Self(15);
     /// Go on if stopped.
     pub const CONT: Self = Self(18);
+    /// Stop; cannot be caught.
+    pub const STOP: Self = Self(19);
     /// Virtual timer expired.
     pub const VTALRM: Self = Self(26);
 

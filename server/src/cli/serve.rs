@@ -25,7 +25,7 @@ use crate::inherited::Inherited;
 use crate::listener::{Accepted, Adopted};
 use crate::logging::{self, Log, LogFormat, LogLevel};
 use crate::presence::PresenceFile;
-use crate::process::keep_children;
+use crate::process::own_process;
 use crate::server::{Server, serve_one};
 use crate::service_manager::passed;
 
@@ -101,7 +101,7 @@ fn on(
 }
 
 async fn listen(arguments: Arguments, config: Config, given: Passed, log: &Log) -> Result<(), StartError> {
-    keep_children();
+    own_process();
     let Passed { listeners, jobs, before } = given;
     let signals = Signals::install(before.as_ref().map(|record| record.ends_with_terminal))?;
     let program = before.as_ref().map_or_else(Program::of_this_process, Program::of);
@@ -138,7 +138,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
 }
 
 async fn serve_stdin(config: impl FnOnce() -> Result<Config, StartError>) -> Result<(), StartError> {
-    keep_children();
+    own_process();
     let mut signals = Signals::install(None)?;
     let accepted = stdin_connection().map_err(StartError::NoConnection)?;
     let config = match &accepted {

@@ -185,7 +185,7 @@ impl Jobs {
             let id = context.id.clone();
             let permission = permission(announced, &context);
             let ended =
-                job::run(context, spec, permission, &service.door.account, &service.process_table, &sender)
+                job::run(context, spec, permission, &service.door.account, &service.containment, &sender)
                     .await;
             if let Outcome::NotStarted(StartFailure::Refused(reason)) = &ended.outcome {
                 service.record(&Event::JobRefused { connection, job: &id, owner, reason });

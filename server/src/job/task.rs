@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -20,7 +21,7 @@ use super::input::Input;
 use super::output::Output;
 use super::rules::{Action, Cause, Event, Rules};
 use super::{JobCommand, JobContext};
-use crate::process::{Account, Prepared, Process, ProcessTable, SpawnError, Spawned};
+use crate::process::{Account, Containment, Prepared, Process, SpawnError, Spawned};
 
 /// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
 const FAILED: &str = "the server failed while the command ran, and has killed it";
@@ -31,12 +32,12 @@ pub(crate) async fn run(
     spec: Spec,
     permission: impl Future<Output = Result<(), String>>,
     account: &Account,
-    table: &ProcessTable,
+    containment: &Arc<Containment>,
     sender: &PacketSender<ServerMessage>,
 ) -> Ended {
     let started = Instant::now();
     // While that is waited for.
-    let prepared = Prepared::new(&spec, account);
+    let prepared = Prepared::new(&spec, account, &context.id, containment);
     let spawned = match permission.await {
         Ok(()) => prepared.map_err(SpawnError::NotStarted).and_then(Prepared::start),
         Err(reason) => Err(SpawnError::NotStarted(StartFailure::Refused(reason))),
@@ -46,7 +47,7 @@ pub(crate) async fn run(
     drop(spec);
     let mut ended = match spawned {
         Ok(spawned) => {
-            let mut watching = pin!(watch(&mut context, spawned, rules, table, sender));
+            let mut watching = pin!(watch(&mut context, spawned, rules, sender));
             poll_fn(|task| poll_caught(watching.as_mut(), task)).await
         }
         Err(SpawnError::NotStarted(failure)) => Ended::without_output(Outcome::NotStarted(failure)),
@@ -82,7 +83,6 @@ async fn watch(
     context: &mut JobContext,
     spawned: Spawned,
     rules: Rules,
-    table: &ProcessTable,
     sender: &PacketSender<ServerMessage>,
 ) -> Ended {
     let Spawned { process, stdin, stdout, stderr } = spawned;
@@ -120,15 +120,15 @@ async fn watch(
     };
     let (outcome, output_left_open) = {
         let mut supervisor =
-            Supervisor { context, process: &process, table, stop_reading: &stop_reading, failure: None };
+            Supervisor { context, process: &process, stop_reading: &stop_reading, failure: None };
         supervisor.run(rules, pin!(outputs), pin!(feeding)).await
     };
     let stdin_consumed = input.consumed();
+    let out_of_memory = process.is_out_of_memory();
     let usage = process.reap().inspect_err(|error| warn!(job = %context.id, %error, "cannot reap")).ok();
     let totals = [(StreamId::Stdout, &context.stdout), (StreamId::Stderr, &context.stderr)]
         .map(|(stream, outbound)| StreamTotal { stream, bytes: outbound.sent() });
     let totals = totals.to_vec();
-    let out_of_memory = false;
     Ended { outcome, totals, stdin_consumed, output_left_open, wall_us: 0, usage, out_of_memory }
 }
 
@@ -136,7 +136,6 @@ async fn watch(
 struct Supervisor<'a> {
     context: &'a mut JobContext,
     process: &'a Process,
-    table: &'a ProcessTable,
     stop_reading: &'a CancellationToken,
     /// What makes the outcome uncertain, whatever the process did.
     failure: Option<io::Error>,
@@ -202,9 +201,9 @@ impl Supervisor<'_> {
         while !actions.is_empty() {
             for action in std::mem::take(&mut actions) {
                 match action {
-                    Action::SignalTree(signal) => self.process.signal_tree(signal, self.table).await,
+                    Action::SignalTree(signal) => self.process.signal_tree(signal).await,
                     Action::StopReading => self.stop_reading.cancel(),
-                    Action::LookAtTree if self.process.tree_is_gone(self.table).await => {
+                    Action::LookAtTree if self.process.tree_is_gone().await => {
                         actions.extend(rules.handle(Event::TreeGone, Instant::now()));
                     }
                     Action::LookAtTree => {}

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use common::job::{ByteString, Variable};
+use common::job::{ByteString, JobId, Variable};
 
 use super::account::Account;
 
@@ -12,13 +12,16 @@ use super::account::Account;
 const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The variable in which every command finds the id of its job, and by which what comes of it is found again.
+pub(super) const JOB_ID: &str = "TELEX_JOB_ID";
+
 /// Names and values, each name once.
 #[derive(Debug, Default)]
 pub(super) struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
-    /// `HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`, `LANG`, `PWD`, and over them what the client sets.
-    pub(super) fn new(account: &Account, directory: &Path, variables: &[Variable]) -> Self {
+    /// `HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`, `LANG`, `PWD`, over them what the client sets, and over all `TELEX_JOB_ID`.
+    pub(super) fn new(account: &Account, directory: &Path, variables: &[Variable], id: &JobId) -> Self {
         let path = if account.is_root() { ROOT_PATH } else { USER_PATH };
         let mut environment = Self::default();
         environment.set("HOME".as_ref(), account.home.as_ref());
@@ -31,6 +34,7 @@ impl Environment {
         for Variable { name, value } in variables {
             environment.set(name.as_os_str(), value.as_os_str());
         }
+        environment.set(JOB_ID.as_ref(), id.as_str().as_ref());
         environment
     }
 
@@ -65,8 +69,10 @@ mod tests {
     fn the_client_wins_and_every_name_stands_once() {
         let path = Variable { name: "PATH".into(), value: "/opt/bin".into() };
         let twice = ["1", "2"].map(|value| Variable { name: "A".into(), value: value.into() });
-        let variables = [&[path][..], &twice].concat();
-        let environment = Environment::new(&Account::ann(), Path::new("/tmp"), &variables);
+        let id = Variable { name: JOB_ID.into(), value: "another".into() };
+        let variables = [&[path, id][..], &twice].concat();
+        let id = "j1".parse().unwrap();
+        let environment = Environment::new(&Account::ann(), Path::new("/tmp"), &variables, &id);
         let strings: Vec<_> = environment.strings().map(|text| String::from_utf8(text).unwrap()).collect();
         assert_eq!(
             strings,
@@ -78,6 +84,7 @@ mod tests {
                 "PATH=/opt/bin",
                 "LANG=C.UTF-8",
                 "PWD=/tmp",
+                "TELEX_JOB_ID=j1",
                 "A=2"
             ]
         );

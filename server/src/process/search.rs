@@ -1,6 +1,7 @@
 //! Finding a program as execvp(3) does, but along the command's own `PATH` and from its own directory.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,11 @@ pub(super) fn shown(text: &OsStr) -> String {
         text.push('…');
     }
     text
+}
+
+/// What a want of the machine's says about the command.
+pub(super) fn exhausted(error: &io::Error) -> StartFailure {
+    StartFailure::Exhausted(system_reason(error))
 }
 
 fn not_found(program: &OsStr, path: &OsStr) -> StartFailure {

@@ -6,20 +6,22 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
-use common::job::{ByteString, Program, Spec, StartFailure};
+use common::job::{ByteString, JobId, Program, Resource, Spec, StartFailure};
 use common::reason::system_reason;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, open};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, WaitOptions, pidfd_open, waitpid};
 use thiserror::Error;
+use tracing::warn;
 
 use super::account::Account;
+use super::cgroup::Group;
+use super::containment::{Containment, Hold};
 use super::environment::{self, Environment};
-use super::system::{self, Image};
-use super::{Process, search};
+use super::system::{Born, Failure, Image, Restraints, Step};
+use super::tree::Tree;
+use super::{Process, children, limits, search};
 
 /// The shell of shell strings: the same on every machine, whatever the login shell is.
 const SHELL: &str = "/bin/sh";
@@ -48,29 +50,17 @@ pub(crate) enum SpawnError {
     Unwatchable(io::Error),
 }
 
-/// Starts the command of `spec` at once.
-#[cfg(test)]
-pub(crate) fn spawn(spec: &Spec, account: &Account) -> Result<Spawned, SpawnError> {
-    Prepared::new(spec, account).map_err(SpawnError::NotStarted)?.start()
-}
-
-fn watch(id: Pid) -> io::Result<Process> {
-    let descriptor = pidfd_open(id, PidfdFlags::empty())?;
-    Ok(Process {
-        id,
-        started: Instant::now(),
-        descriptor: system::register(Arc::new(descriptor))?,
-        reaped: false,
-    })
-}
-
 /// Everything that can fail for the user's fault, done before there is a process. Dropped, it has changed nothing.
 pub(crate) struct Prepared {
+    id: JobId,
     program: PathBuf,
     arguments: Vec<CString>,
     environment: Vec<CString>,
-    directory: OwnedFd,
+    directory: (OwnedFd, PathBuf),
     pipes: Pipes,
+    group: Option<Group>,
+    restraints: Restraints,
+    containment: Arc<Containment>,
 }
 
 impl Prepared {
@@ -78,11 +68,16 @@ impl Prepared {
     ///
     /// # Errors
     /// What keeps it from running.
-    pub(crate) fn new(spec: &Spec, account: &Account) -> Result<Self, StartFailure> {
+    pub(crate) fn new(
+        spec: &Spec,
+        account: &Account,
+        id: &JobId,
+        containment: &Arc<Containment>,
+    ) -> Result<Self, StartFailure> {
         spec.check().map_err(|error| StartFailure::Invalid(search::shown(error.to_string().as_ref())))?;
         let path = environment::directory(account, spec.directory.as_ref());
         let directory = open_directory(&path)?;
-        let environment = Environment::new(account, &path, &spec.environment);
+        let environment = Environment::new(account, &path, &spec.environment, id);
         let words = words(&spec.program);
         let program = words.first().map(ByteString::as_os_str).unwrap_or_default();
         let search_path = environment.value("PATH").unwrap_or_default();
@@ -92,44 +87,81 @@ impl Prepared {
         };
         let arguments = c_strings(words.into_iter().map(|word| word.0))?;
         let environment = c_strings(environment.strings())?;
-        let pipes = Pipes::new(spec).map_err(exhausted)?;
-        Ok(Self { program, arguments, environment, directory, pipes })
+        let pipes = Pipes::new(spec).map_err(|error| search::exhausted(&error))?;
+        let Hold { group, restraints } = containment.hold(&spec.limits)?;
+        let (id, directory, containment) = (id.clone(), (directory, path), Arc::clone(containment));
+        Ok(Self { id, program, arguments, environment, directory, pipes, group, restraints, containment })
     }
 
     /// Starts the command. Takes as long as the kernel takes to load the program.
     ///
     /// # Errors
     /// [`SpawnError`].
-    pub(crate) fn start(self) -> Result<Spawned, SpawnError> {
-        let id = self.execute().map_err(SpawnError::NotStarted)?;
-        match watch(id) {
-            Ok(process) => Ok(self.pipes.into_ours(process)),
-            Err(error) => {
-                // Not reaped yet, so the id is still this process and nothing else.
-                system::kill_group(id, common::job::Signal::KILL).ok();
-                waitpid(Some(id), WaitOptions::empty()).ok();
-                Err(SpawnError::Unwatchable(error))
-            }
+    pub(crate) fn start(mut self) -> Result<Spawned, SpawnError> {
+        let program = c_string(OsString::from(&self.program).into_vec()).map_err(SpawnError::NotStarted)?;
+        let mut result = children::start(&self.image(&program));
+        if let Err(failure) = &result
+            && self.give_up_group(failure)
+        {
+            result = children::start(&self.image(&program));
+        }
+        let Born { id, descriptor } = result.map_err(|failure| self.error(failure))?;
+        let tree = Tree::new(id, self.id, self.group, self.containment);
+        // Should this fail, dropping the tree's owner is what ends it.
+        let process = Process::new(id, tree, descriptor).map_err(SpawnError::Unwatchable)?;
+        Ok(self.pipes.into_ours(process))
+    }
+
+    fn image<'a>(&'a self, program: &'a CString) -> Image<'a> {
+        Image {
+            program,
+            arguments: &self.arguments,
+            environment: &self.environment,
+            directory: self.directory.0.as_fd(),
+            stdio: self.pipes.theirs(),
+            cgroup: self.group.as_ref().and_then(Group::descriptor),
+            restraints: self.restraints,
         }
     }
 
-    fn execute(&self) -> Result<Pid, StartFailure> {
-        let program = c_string(OsString::from(&self.program).into_vec())?;
-        let image = Image {
-            program: &program,
-            arguments: &self.arguments,
-            environment: &self.environment,
-            directory: self.directory.as_fd(),
-            stdio: self.pipes.theirs(),
-        };
-        system::posix_spawn(&image).map_err(|error| match Errno::from_io_error(&error) {
-            Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE) | None => exhausted(error),
-            Some(Errno::TOOBIG) => {
-                StartFailure::Invalid("the arguments and the environment are too long".to_owned())
+    /// Does without a cgroup that nobody can be born in: somebody has frozen it, say, or taken it away. Not if it keeps limits.
+    fn give_up_group(&mut self, failure: &Failure) -> bool {
+        let is_groups = failure.step == Step::Clone && !is_shortage(&failure.error);
+        match self.group.take_if(|group| is_groups && !group.is_limited()) {
+            Some(group) => {
+                warn!(error = %failure.error, "the cgroup of a job cannot be used: it will be searched for in /proc");
+                group.spoil();
+                true
             }
-            Some(error) => search::not_executable(&self.program, error),
+            None => false,
+        }
+    }
+
+    fn error(&self, Failure { step, error }: Failure) -> SpawnError {
+        let cannot = |resource| limits::impossible(resource, &system_reason(&error));
+        SpawnError::NotStarted(match step {
+            Step::Watch => return SpawnError::Unwatchable(error),
+            _ if is_shortage(&error) => search::exhausted(&error),
+            Step::AddressSpace => cannot(Resource::Memory),
+            Step::Processes => cannot(Resource::Processes),
+            Step::Niceness => cannot(Resource::Nice),
+            Step::Directory => cannot_enter(&self.directory.1, &error),
+            Step::Execute => match Errno::from_io_error(&error) {
+                Some(Errno::TOOBIG) => {
+                    StartFailure::Invalid("the arguments and the environment are too long".to_owned())
+                }
+                Some(error) => search::not_executable(&self.program, error),
+                None => search::exhausted(&error),
+            },
+            Step::Clone | Step::Session | Step::Descriptors => search::exhausted(&error),
         })
     }
+}
+
+/// Whether the machine, or what the server may have of it, is used up.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
 }
 
 fn words(program: &Program) -> Vec<ByteString> {
@@ -155,16 +187,13 @@ fn open_directory(path: &Path) -> Result<OwnedFd, StartFailure> {
             Ok(directory)
         })
         .map_err(|error| match error {
-            Errno::MFILE | Errno::NFILE | Errno::NOMEM => exhausted(error.into()),
-            error => StartFailure::Directory {
-                path: search::shown(path.as_os_str()),
-                reason: system_reason(&error.into()),
-            },
+            Errno::MFILE | Errno::NFILE | Errno::NOMEM => search::exhausted(&error.into()),
+            error => cannot_enter(path, &error.into()),
         })
 }
 
-fn exhausted(error: io::Error) -> StartFailure {
-    StartFailure::Exhausted(system_reason(&error))
+fn cannot_enter(path: &Path, error: &io::Error) -> StartFailure {
+    StartFailure::Directory { path: search::shown(path.as_os_str()), reason: system_reason(error) }
 }
 
 fn c_strings(strings: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, StartFailure> {

@@ -1,28 +1,35 @@
 //! The calls that no safe crate offers as they are needed here. The only `unsafe` code of the server.
 //!
-//! `posix_spawn` with a directory, a session and closed descriptors in one: `std::process::Command` falls back to
-//! `fork` for any of these, which costs 27 ms for a server of 500 MB, and nix's wrapper has neither the directory
-//! nor the closing. `kill` for real-time signals, which rustix and nix do not name. `signal`, to set
-//! a default action. `wait4`, for what a process has used. `AsyncFd::register`, which tokio leaves to its callers to use soundly.
+//! A process with a directory, a session, closed descriptors, a cgroup, limits and a niceness in one: `std::process::Command`
+//! falls back to `fork` for most of these, which costs 27 ms for a server of 500 MB, and posix_spawn knows the first three
+//! alone. `kill` for real-time signals, which rustix and nix do not name. `signal`, to set a default action. `wait4`, for what a process has used. `AsyncFd::register`, which tokio leaves to its callers to use soundly.
 
 #![allow(unsafe_code, reason = "see above; every block states why it is sound")]
 
-use std::ffi::{CString, c_char, c_int};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod child;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod clone;
+mod posix_spawn;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 
 use common::job::{PeakMemory, Signal, Usage};
 use nix::sys::resource::{UsageWho, getrusage};
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitOptions, waitpid};
 use tokio::io::unix::AsyncFd;
 
 /// What a new process is made of.
 pub(super) struct Image<'a> {
     /// File to execute; relative to `directory` unless absolute.
-    pub(super) program: &'a CString,
+    pub(super) program: &'a CStr,
     /// Its argv.
     pub(super) arguments: &'a [CString],
     /// Its whole environment, `NAME=value`.
@@ -31,29 +38,109 @@ pub(super) struct Image<'a> {
     pub(super) directory: BorrowedFd<'a>,
     /// Its descriptors 0, 1 and 2; it gets no others.
     pub(super) stdio: [BorrowedFd<'a>; 3],
+    /// The cgroup that it is born in; that of the server if `None`.
+    pub(super) cgroup: Option<BorrowedFd<'a>>,
+    /// What it is held to.
+    pub(super) restraints: Restraints,
 }
 
-/// Starts a process in a session of its own, with default signal actions and an empty signal mask, sharing memory
-/// with the caller until it executes (posix_spawn(3)). The error is that of whichever step failed in the child.
-pub(super) fn posix_spawn(image: &Image<'_>) -> io::Result<Pid> {
-    let actions = FileActions::new(image)?;
-    let attributes = Attributes::new()?;
-    let arguments = pointers(image.arguments);
-    let environment = pointers(image.environment);
-    let mut id = 0;
-    // SAFETY: both arrays end in a null pointer and point to strings that live in `image`; actions and attributes
-    // are initialised.
-    check(unsafe {
-        libc::posix_spawn(
-            &mut id,
-            image.program.as_ptr(),
-            &actions.0,
-            &attributes.0,
-            arguments.as_ptr(),
-            environment.as_ptr(),
-        )
-    })?;
-    Pid::from_raw(id).ok_or_else(|| io::Error::other("posix_spawn gave no process id"))
+/// What a process is held to by itself, other than by its cgroup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Restraints {
+    /// Bytes of address space (`RLIMIT_AS`).
+    pub(super) address_space: Option<u64>,
+    /// Processes and threads of its user (`RLIMIT_NPROC`).
+    pub(super) processes: Option<u64>,
+    /// Niceness.
+    pub(super) nice: Option<i8>,
+    /// Whether the server is not to be chosen like any other process when memory is short (`oom_score_adj`): its commands are.
+    pub(super) reset_oom_score: bool,
+}
+
+impl Restraints {
+    /// Whether posix_spawn(3) will do.
+    fn are_few(&self) -> bool {
+        *self == Self { reset_oom_score: self.reset_oom_score, ..Self::default() }
+    }
+}
+
+/// A process that has just been born, and is waited for by whoever has this.
+#[derive(Debug)]
+pub(super) struct Born {
+    pub(super) id: Pid,
+    /// Its pidfd.
+    pub(super) descriptor: OwnedFd,
+}
+
+/// What kept a process from running its program. There is no process then.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) step: Step,
+    pub(super) error: io::Error,
+}
+
+/// What there is to do before a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(super) enum Step {
+    /// To be a process, in its cgroup.
+    Clone = 1,
+    Session,
+    AddressSpace,
+    Processes,
+    Niceness,
+    Directory,
+    Descriptors,
+    Execute,
+    /// To be watched by its parent.
+    Watch,
+}
+
+impl Step {
+    const ALL: [Self; 9] = [
+        Self::Clone,
+        Self::Session,
+        Self::AddressSpace,
+        Self::Processes,
+        Self::Niceness,
+        Self::Directory,
+        Self::Descriptors,
+        Self::Execute,
+        Self::Watch,
+    ];
+
+    fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step as u32 == number)
+    }
+}
+
+/// Whether a process can be given a cgroup, limits and a niceness at its birth.
+pub(super) fn can_restrain() -> bool {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    return clone::is_available();
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return false;
+}
+
+/// Starts a process in a session of its own, with default signal actions, an empty signal mask and descriptors 0, 1 and 2.
+///
+/// # Errors
+/// The step that failed. [`Step::Watch`]: the program ran, and was killed at once.
+pub(super) fn start(image: &Image<'_>) -> Result<Born, Failure> {
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    if clone::is_available() {
+        return clone::start(image);
+    }
+    if image.cgroup.is_some() || !image.restraints.are_few() {
+        return Err(Failure { step: Step::Clone, error: io::ErrorKind::Unsupported.into() });
+    }
+    posix_spawn::start(image)
+}
+
+/// Waits for the end of a process that has been told to end.
+pub(super) fn wait_for(id: Pid) {
+    // Whoever is given to wait for it is us.
+    waitpid(Some(id), WaitOptions::empty()).ok();
 }
 
 /// Sends `signal` to the process group `group`.
@@ -67,7 +154,7 @@ pub(super) fn kill_group(group: Pid, signal: Signal) -> io::Result<()> {
 
 /// Makes the children of this process wait to be asked how they ended, even if whoever started it had it ignore them:
 /// the system would forget their ends otherwise (wait(2)). For programs; a library has no say in this.
-pub(crate) fn keep_children() {
+pub(super) fn keep_children() {
     // SAFETY: the default action runs no code of ours. It cannot fail for a signal that exists.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
 }
@@ -76,73 +163,6 @@ pub(crate) fn keep_children() {
 pub(crate) fn register(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     // SAFETY: an `OwnedFd` stays open, and the same, until the last clone is dropped, and the `AsyncFd` holds one.
     unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
-}
-
-struct FileActions(libc::posix_spawn_file_actions_t);
-
-impl FileActions {
-    fn new(image: &Image<'_>) -> io::Result<Self> {
-        let mut actions = MaybeUninit::uninit();
-        // SAFETY: init writes the whole structure, and is checked before it is taken for initialised.
-        let mut actions = unsafe {
-            check(libc::posix_spawn_file_actions_init(actions.as_mut_ptr()))?;
-            Self(actions.assume_init())
-        };
-        let directory = image.directory.as_raw_fd();
-        // SAFETY: the structure is initialised; descriptors are plain numbers to these calls.
-        unsafe {
-            check(libc::posix_spawn_file_actions_addfchdir_np(&mut actions.0, directory))?;
-            for (number, descriptor) in (0..).zip(image.stdio) {
-                check(libc::posix_spawn_file_actions_adddup2(
-                    &mut actions.0,
-                    descriptor.as_raw_fd(),
-                    number,
-                ))?;
-            }
-            check(libc::posix_spawn_file_actions_addclosefrom_np(&mut actions.0, 3))?;
-        }
-        Ok(actions)
-    }
-}
-
-impl Drop for FileActions {
-    fn drop(&mut self) {
-        // SAFETY: initialised in `new`, destroyed once.
-        unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
-    }
-}
-
-struct Attributes(libc::posix_spawnattr_t);
-
-impl Attributes {
-    fn new() -> io::Result<Self> {
-        let mut attributes = MaybeUninit::uninit();
-        // SAFETY: init writes the whole structure, and is checked before it is taken for initialised.
-        let mut attributes = unsafe {
-            check(libc::posix_spawnattr_init(attributes.as_mut_ptr()))?;
-            Self(attributes.assume_init())
-        };
-        let flags = libc::POSIX_SPAWN_SETSID
-            | libc::POSIX_SPAWN_SETSIGMASK as libc::c_short
-            | libc::POSIX_SPAWN_SETSIGDEF as libc::c_short;
-        // SAFETY: the structure and both sets are initialised before they are read.
-        unsafe {
-            let mut set = MaybeUninit::uninit();
-            libc::sigemptyset(set.as_mut_ptr());
-            check(libc::posix_spawnattr_setsigmask(&mut attributes.0, set.as_ptr()))?;
-            libc::sigfillset(set.as_mut_ptr());
-            check(libc::posix_spawnattr_setsigdefault(&mut attributes.0, set.as_ptr()))?;
-            check(libc::posix_spawnattr_setflags(&mut attributes.0, flags))?;
-        }
-        Ok(attributes)
-    }
-}
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: initialised in `new`, destroyed once.
-        unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
-    }
 }
 
 /// Takes leave of a process that has exited (wait4(2)), the only call that tells what it has used.
@@ -174,16 +194,4 @@ fn peak_memory(kib: libc::c_long) -> PeakMemory {
 fn microseconds(time: libc::timeval) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     seconds.saturating_mul(1_000_000).saturating_add(u64::try_from(time.tv_usec).unwrap_or_default())
-}
-
-/// The strings as a C array; valid as long as they are.
-fn pointers(strings: &[CString]) -> Vec<*mut c_char> {
-    strings.iter().map(|string| string.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
-}
-
-fn check(result: c_int) -> io::Result<()> {
-    match result {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
 }

@@ -1,212 +1,158 @@
-//! What came of a process: everything in its session, as `/proc` shows it.
-//!
-//! A process that starts a session of its own (`setsid`) has left the tree and is not found here.
+//! All that has come of one job, found again to be ended: by its cgroup if it has one, else in `/proc`.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use rustix::process::Pid;
-use tokio::sync::Mutex;
+use common::job::{JobId, PeakMemory, Signal, Usage};
+use rustix::process::{Pid, getpid};
+use tracing::warn;
 
-use crate::background::aside;
-use crate::reserve::{Reserve, is_shortage};
+use super::cgroup::Group;
+use super::containment::Containment;
+use super::listing::{Listing, Stat};
+use super::{children, system};
 
-/// How old a listing may be that was there before it was asked for. With this, a thousand jobs that end at once cost a few
-/// listings, and not a thousand.
-const FRESH: Duration = Duration::from_millis(20);
+/// Listings until everything that can be found is stopped. What forks faster than that is met again at the next look.
+const ROUNDS: usize = 16;
 
-/// Longest line of `/proc/PID/stat` that matters: its first fields, behind a name of at most 64 bytes.
-const STAT_BYTES: usize = 512;
-
-/// What a listing takes: the directory, and one process's file at a time.
-const DESCRIPTORS: usize = 2;
-
-/// The processes of this machine that are alive, listed when somebody asks and kept for [`FRESH`].
+/// The processes of a job.
 #[derive(Debug)]
-pub(crate) struct ProcessTable(Mutex<Lister>);
-
-#[derive(Debug)]
-struct Lister {
-    last: Option<Listing>,
-    /// Shared with the thread that lists. What is to end is to end also while there are no descriptors left.
-    reserve: Arc<std::sync::Mutex<Reserve>>,
+pub(super) struct Tree {
+    /// Its first process, leader of a session of its own.
+    leader: Pid,
+    /// A moment when that had been started.
+    started: Instant,
+    id: JobId,
+    group: Option<Group>,
+    /// What was found to belong to it at the last look, by id and time of start, whoever its parent is by now.
+    seen: Mutex<HashSet<(i32, u64)>>,
+    containment: Arc<Containment>,
 }
 
-/// The process groups of every session, each once.
-type Sessions = HashMap<i32, Vec<Pid>>;
+impl Tree {
+    /// What will come of a process that has just been started.
+    pub(super) fn new(leader: Pid, id: JobId, group: Option<Group>, containment: Arc<Containment>) -> Self {
+        Self { leader, started: Instant::now(), id, group, seen: Mutex::default(), containment }
+    }
 
-/// What was alive at some time.
-#[derive(Debug, Clone)]
-pub(super) struct Listing {
-    /// When it was begun.
-    pub(super) begun: Instant,
-    sessions: Arc<Sessions>,
-}
-
-impl ProcessTable {
-    /// A listing begun after `since`.
-    ///
-    /// # Errors
-    /// The system's: then nothing is known.
-    pub(super) async fn list(&self, since: Instant) -> io::Result<Listing> {
-        let asked = Instant::now();
-        // Whoever waits here finds the listing of whoever was before.
-        let mut lister = self.0.lock().await;
-        if let Some(listing) = lister.last.as_ref().filter(|last| last.serves(since, asked, Instant::now())) {
-            return Ok(listing.clone());
-        }
-        let (begun, reserve) = (Instant::now(), Arc::clone(&lister.reserve));
-        let list = move || {
-            let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
-            reserve.try_with(sessions, is_shortage)
+    /// Sends `signal` to all of it; to the leader's process group at least, if the system does not tell.
+    pub(super) async fn signal(&self, signal: Signal) {
+        let result = match &self.group {
+            Some(group) if signal == Signal::KILL => self.kill(group),
+            Some(group) => self.signal_group(group, signal),
+            None if signal == Signal::KILL => self.stop_and_kill().await,
+            None => self.signal_found(signal).await,
         };
-        let sessions = match aside("processes", list.clone()).await {
-            Ok(listed) => listed?,
-            // For want of a thread: what is to end is to end also where a job has used up all processes.
-            Err(_) => list()?,
+        if let Err(error) = result {
+            warn!(process_id = %self.leader.as_raw_nonzero(), %error, "cannot list the processes of a job");
+            system::kill_group(self.leader, signal).ok();
+        }
+    }
+
+    /// Kills what can be killed without waiting: for a job that nobody watches any more.
+    pub(super) fn kill_now(&self) {
+        system::kill_group(self.leader, Signal::KILL).ok();
+        if let Some(group) = &self.group {
+            self.kill(group).ok();
+        }
+    }
+
+    /// Whether nothing alive is left. What cannot be found out is not the case.
+    pub(super) async fn is_gone(&self) -> bool {
+        if let Some(group) = &self.group {
+            return self.containment.with_reserve(|| group.is_empty()).unwrap_or(false);
+        }
+        let Ok(first) = self.containment.table().list(self.started).await else { return false };
+        if !self.process_groups(&first).is_empty() {
+            return false;
+        }
+        // A process that forks and exits while `/proc` is read can be missed, but hardly twice.
+        let Ok(second) = self.containment.table().list(first.begun).await else { return false };
+        self.process_groups(&second).is_empty()
+    }
+
+    /// What the job has used, of which `reaped` is what its leader and those that waited for each other have.
+    pub(super) fn usage(&self, reaped: Usage) -> Usage {
+        let group = self.group.as_ref();
+        Usage {
+            cpu_us: group.and_then(Group::used).unwrap_or(reaped.cpu_us),
+            peak_memory: group.and_then(Group::peak_memory).map_or(reaped.peak_memory, PeakMemory::Exactly),
+        }
+    }
+
+    /// Whether one of it was killed for want of memory, as far as somebody counts.
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.group.as_ref().is_some_and(Group::is_out_of_memory)
+    }
+
+    fn kill(&self, group: &Group) -> io::Result<()> {
+        // It may have been moved elsewhere.
+        system::kill_group(self.leader, Signal::KILL).ok();
+        self.containment.with_reserve(|| group.kill())
+    }
+
+    fn signal_group(&self, group: &Group, signal: Signal) -> io::Result<()> {
+        let mut groups = self.containment.with_reserve(|| group.process_groups())?;
+        groups.insert(self.leader);
+        signal_each(&groups, signal);
+        Ok(())
+    }
+
+    async fn signal_found(&self, signal: Signal) -> io::Result<()> {
+        let listing = self.containment.table().list(self.started).await?;
+        signal_each(&self.process_groups(&listing), signal);
+        Ok(())
+    }
+
+    /// Stops everything before anything is killed: what is stopped does not fork, and what has a parent can be found.
+    async fn stop_and_kill(&self) -> io::Result<()> {
+        let mut stopped = HashSet::new();
+        let mut since = self.started;
+        for _ in 0..ROUNDS {
+            let listing = self.containment.table().list(since).await?;
+            let found = self.process_groups(&listing);
+            let new: HashSet<_> = found.difference(&stopped).copied().collect();
+            if new.is_empty() {
+                break;
+            }
+            signal_each(&new, Signal::STOP);
+            stopped.extend(new);
+            since = Instant::now();
+        }
+        signal_each(&stopped, Signal::KILL);
+        Ok(())
+    }
+
+    fn process_groups(&self, listing: &Listing) -> HashSet<Pid> {
+        let leader = self.leader.as_raw_nonzero().get();
+        let own = getpid().as_raw_nonzero().get();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_root = |process: &Stat| {
+            process.session == leader
+                || seen.contains(&(process.id, process.started))
+                || (process.parent == own && self.is_ours(process))
         };
-        Ok(lister.last.insert(Listing { begun, sessions: Arc::new(sessions) }).clone())
-    }
-}
-
-impl Default for ProcessTable {
-    fn default() -> Self {
-        let reserve = Arc::new(std::sync::Mutex::new(Reserve::new(DESCRIPTORS)));
-        Self(Mutex::new(Lister { last: None, reserve }))
-    }
-}
-
-impl Listing {
-    /// Whether it will do `now` for somebody who has `asked` for one that was begun after `since`. One that was begun while
-    /// they waited is as good as their own, however long it took: else all who wait would list one after the other on a
-    /// machine with so many processes that a listing is not fresh when it is done.
-    fn serves(&self, since: Instant, asked: Instant, now: Instant) -> bool {
-        self.begun > since && (self.begun >= asked || now.saturating_duration_since(self.begun) < FRESH)
+        let tree = listing.tree(is_root);
+        let groups = tree.iter().filter_map(|process| Pid::from_raw(process.group)).collect();
+        *seen = tree.into_iter().map(|process| (process.id, process.started)).collect();
+        groups
     }
 
-    /// The process groups of `session` that have a process alive.
-    pub(super) fn process_groups(&self, session: Pid) -> &[Pid] {
-        self.sessions.get(&session.as_raw_nonzero().get()).map_or(&[], Vec::as_slice)
-    }
-}
-
-fn sessions() -> io::Result<Sessions> {
-    let mut sessions = Sessions::new();
-    for entry in fs::read_dir("/proc")? {
-        let entry = entry?;
-        if !entry.file_name().as_encoded_bytes().iter().all(u8::is_ascii_digit) {
-            continue;
+    /// Whether a child of this process is an orphan of the job's.
+    fn is_ours(&self, child: &Stat) -> bool {
+        if self.containment.has_one_job() {
+            return true;
         }
-        let Some(process) = Stat::read(&entry.path().join("stat"))?.filter(Stat::is_alive) else { continue };
-        let Some(group) = Pid::from_raw(process.group) else { continue };
-        let groups = sessions.entry(process.session).or_default();
-        if !groups.contains(&group) {
-            groups.push(group);
-        }
-    }
-    Ok(sessions)
-}
-
-/// The fields of `/proc/PID/stat` that matter here (proc_pid_stat(5)).
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    state: u8,
-    group: i32,
-    session: i32,
-}
-
-impl Stat {
-    /// `None` if the process has ended since it was listed, or is hidden from this user (proc(5), `hidepid`).
-    fn read(path: &Path) -> io::Result<Option<Self>> {
-        let mut line = [0; STAT_BYTES];
-        match File::open(path).and_then(|mut file| file.read(&mut line)) {
-            Ok(len) => Ok(line.get(..len).and_then(Self::parse)),
-            Err(error) if is_shortage(&error) => Err(error),
-            Err(_) => Ok(None),
-        }
-    }
-
-    /// The command's name stands in parentheses and may contain anything, so the fields count from the last one.
-    fn parse(line: &[u8]) -> Option<Self> {
-        let after_name = line.iter().rposition(|byte| *byte == b')')?;
-        let rest = std::str::from_utf8(line.get(after_name + 1..)?).ok()?;
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?.bytes().next()?;
-        let _parent = fields.next()?;
-        Some(Self { state, group: fields.next()?.parse().ok()?, session: fields.next()?.parse().ok()? })
-    }
-
-    fn is_alive(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X')
+        child.mark.as_deref() == Some(self.id.as_str())
+            && Pid::from_raw(child.id).is_some_and(|id| !children::is_own(id))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use common::job::{Program, Spec};
-
-    use super::super::{Account, spawn};
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_pretend_to_be_fields() {
-        let line = b"42 (evil) Z 1 1 1 (x) S 7 8 9 0 -1 4194560 1 2 3";
-        assert_eq!(Stat::parse(line), Some(Stat { state: b'S', group: 8, session: 9 }));
-        for end in 0..line.len() {
-            // Anything but a panic is fine.
-            let _cut = Stat::parse(&line[..end]);
-        }
-    }
-
-    #[test]
-    fn a_process_is_found_in_its_session_until_it_ends() {
-        let mut cat = Spec::new(Program::Shell("exec cat".into()));
-        cat.directory = Some("/".into());
-        cat.stdin = true;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
-        runtime.block_on(async {
-            let spawned = spawn(&cat, &Account::ann()).unwrap();
-            let listing = ProcessTable::default().list(spawned.process.started).await.unwrap();
-            assert_eq!(listing.process_groups(spawned.process.id), [spawned.process.id]);
-            drop(spawned.stdin);
-            spawned.process.exited().await.unwrap();
-            assert!(spawned.process.tree_is_gone(&ProcessTable::default()).await);
-            spawned.process.reap().unwrap();
-        });
-    }
-
-    #[test]
-    fn a_listing_serves_those_who_waited_for_it_and_those_who_ask_soon() {
-        let start = Instant::now();
-        let at = |milliseconds| start + Duration::from_millis(milliseconds);
-        let listing = Listing { begun: at(100), sessions: Arc::default() };
-        for (since, asked, now, expected) in [
-            // It took a second, and was begun after they asked.
-            (50, 90, 1100, true),
-            (50, 100, 1100, true),
-            // It was there before they asked.
-            (50, 110, 115, true),
-            (50, 110, 1100, false),
-            (50, 1090, 1100, false),
-            // What they want to see may have happened after it was begun.
-            (100, 100, 105, false),
-            (101, 102, 105, false),
-        ] {
-            let serves = listing.serves(at(since), at(asked), at(now));
-            assert_eq!(serves, expected, "since {since}, asked {asked}, now {now}");
-        }
-    }
-
-    #[test]
-    fn a_listing_is_never_older_than_asked_for() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let table = ProcessTable::default();
-        let first = runtime.block_on(table.list(Instant::now())).unwrap();
-        let second = runtime.block_on(table.list(first.begun)).unwrap();
-        assert!(second.begun > first.begun);
+fn signal_each(groups: &HashSet<Pid>, signal: Signal) {
+    for group in groups {
+        // It may have ended since it was listed.
+        system::kill_group(*group, signal).ok();
     }
 }

@@ -1,0 +1,86 @@
+//! Both ways to start a process, side by side.
+
+use std::fs;
+use std::io::Read;
+use std::os::fd::AsFd;
+
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::start as start_best;
+use super::*;
+
+/// What `words` write to stdout, started by `start` with the descriptors that `stdio` makes of that pipe.
+fn output(
+    start: impl Fn(&Image<'_>) -> Result<Born, Failure>,
+    words: &[&str],
+    stdio: impl for<'a> Fn(BorrowedFd<'a>, BorrowedFd<'a>) -> [BorrowedFd<'a>; 3],
+) -> String {
+    let arguments: Vec<_> = words.iter().map(|word| CString::new(*word).unwrap()).collect();
+    let root = fs::File::open("/").unwrap();
+    let null = fs::File::open("/dev/null").unwrap();
+    let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    let image = Image {
+        program: &arguments[0],
+        arguments: &arguments,
+        environment: &[c"A=b".to_owned()],
+        directory: root.as_fd(),
+        stdio: stdio(null.as_fd(), theirs.as_fd()),
+        cgroup: None,
+        restraints: Restraints::default(),
+    };
+    let born = start(&image).unwrap();
+    drop(theirs);
+    let mut text = String::new();
+    fs::File::from(ours).read_to_string(&mut text).unwrap();
+    wait_for(born.id);
+    text
+}
+
+#[test]
+fn a_program_finds_the_same_however_it_was_started() {
+    for words in [
+        &["/bin/readlink", "/proc/self/fd/0", "/proc/self/cwd"][..],
+        &["/bin/ls", "/proc/self/fd"],
+        // Not what is ignored: glibc leaves its own two signals so.
+        &["/bin/grep", "-E", "^(Sig|Shd)(Pnd|Blk)", "/proc/self/status"],
+        &["/usr/bin/env"],
+        &["/bin/sh", "-c", "set -- $$ $(cat /proc/$$/stat); [ $1 = $6 ] && [ $1 = $7 ] && echo leader"],
+    ] {
+        let outputs = [start_best, posix_spawn::start]
+            .map(|start| output(start, words, |null, pipe| [null, pipe, pipe]));
+        assert!(!outputs[0].is_empty());
+        assert_eq!(outputs[0], outputs[1], "{words:?}");
+    }
+}
+
+#[test]
+fn the_same_step_fails_for_the_same_reason() {
+    let program = c"/no/such/program";
+    let root = fs::File::open("/").unwrap();
+    let image = Image {
+        program,
+        arguments: &[],
+        environment: &[],
+        directory: root.as_fd(),
+        stdio: [root.as_fd(); 3],
+        cgroup: None,
+        restraints: Restraints::default(),
+    };
+    for start in [start_best, posix_spawn::start] {
+        let failure = start(&image).unwrap_err();
+        assert_eq!((failure.step, failure.error.kind()), (Step::Execute, io::ErrorKind::NotFound));
+    }
+}
+
+#[test]
+fn a_descriptor_that_is_in_the_way_is_not_lost() {
+    if !can_restrain() {
+        return;
+    }
+    // Our own descriptor 0 becomes the program's 2, and something else its 0.
+    let words = ["/bin/readlink", "/proc/self/fd/2", "/proc/self/fd/0"];
+    let stdin = rustix::stdio::stdin();
+    let own = fs::read_link("/proc/self/fd/0").unwrap();
+    let found = output(start_best, &words, |null, pipe| [null, pipe, stdin]);
+    assert_eq!(found, format!("{}\n/dev/null\n", own.display()));
+}
