@@ -36,6 +36,7 @@ soak RUNS="20":
 abuse:
     cargo test --release -p tests --test abuse -- --ignored --test-threads=1
     cargo test --release -p tests --test agent -- --ignored
+    cargo test --release -p server --lib -- --ignored
     cargo test --release -p common --test flipped_bits -- --ignored
 
 # Speed and memory beside sh, socat and OpenSSH; see benches/README.md.

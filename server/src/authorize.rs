@@ -73,7 +73,7 @@ impl Peer {
 
 /// Whose jobs are whose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Owner {
+pub enum Owner {
     /// Whoever owns this key, wherever they are.
     Key(PublicKey),
     /// A user of this machine.

@@ -17,6 +17,7 @@
 //! - `job`: the rules of one job, and the task that keeps them
 //! - `audit`, `logging`: what is recorded of all this; `background`, `stderr`: how it is written without waiting for
 //!   a reader
+//! - [`store`]: what jobs that outlast the server leave on the disk
 //! - `process`: the operating system: spawning, waiting, signals, pipes
 //! - `host_key`: how the server proves that it is this one
 
@@ -46,8 +47,10 @@ mod service;
 mod service_manager;
 mod sessions;
 mod stderr;
+pub mod store;
 
 pub use audit::AuditError;
+pub use authorize::Owner;
 pub use background::NotTaken;
 pub use config::Config;
 pub use error::{Left, StartError};

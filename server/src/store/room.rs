@@ -1,0 +1,174 @@
+//! Makes room: what goes for want of it, what goes when its time is over, and what its owner wants gone. Which jobs those are
+//! is [`super::quota`]'s; what is forgotten is noted before it is.
+
+use common::job::JobId;
+use tracing::warn;
+
+use super::directory::{Directory, Durability};
+use super::job::Job;
+use super::lock::{DirectoryLock, Lock};
+use super::name::OwnerTag;
+use super::point::Point;
+use super::quota::{Account, Accounts, Plan};
+use super::record::{Intent, Kept, Memory, Timestamp};
+use super::recovery::{FILES, GONE};
+use super::rules::State;
+use super::{DAMAGED, ENTRIES, RETENTION, Store, StoreError};
+use crate::authorize::Owner;
+
+/// Jobs that are removed in one call of [`Store::expire`]: others wait meanwhile.
+pub const EXPIRE_AT_ONCE: usize = 256;
+
+/// What had to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// Whose job it was.
+    pub owner: Owner,
+    /// Its id.
+    pub id: JobId,
+    /// Whether the record went as well as the output: then nobody knows any more that the job ever was.
+    pub record: bool,
+}
+
+impl Store {
+    /// Makes room for a job of `owner` that keeps `bytes`, by removing output of finished jobs, the oldest end first, and
+    /// records where there are too many; says what has gone. Nothing goes where there is room, or where it would not help.
+    ///
+    /// Jobs that run count with all that they may keep, and only if that is too much with what they keep now: together they
+    /// may grow beyond the quotas of owners, each up to its own.
+    ///
+    /// # Errors
+    /// [`StoreError::StorageFull`], or the system's.
+    pub fn make_room(&self, owner: &Owner, bytes: u64, now: Timestamp) -> Result<Vec<Gone>, StoreError> {
+        let tag = OwnerTag::of(owner);
+        let mut accounts = self.accounts();
+        if accounts.plan(&tag, bytes, &self.quotas) == Ok(Plan::default()) {
+            return Ok(Vec::new());
+        }
+        self.refresh(&mut accounts)?;
+        let full = |quota| StoreError::StorageFull { quota, limit: self.quotas.limit(quota) };
+        let plan = accounts.plan(&tag, bytes, &self.quotas).map_err(full)?;
+        self.carry_out(&plan, &mut accounts, now)
+    }
+
+    fn carry_out(
+        &self,
+        plan: &Plan,
+        accounts: &mut Accounts,
+        now: Timestamp,
+    ) -> Result<Vec<Gone>, StoreError> {
+        if *plan == Plan::default() {
+            return Ok(Vec::new());
+        }
+        // Another server may be at it, too.
+        let lock = DirectoryLock::take(&self.root)?;
+        self.forget_since(plan.records.iter().filter_map(|name| accounts.account(name)))?;
+        let mut gone = Vec::new();
+        for (name, record) in
+            plan.outputs.iter().map(|name| (name, false)).chain(plan.records.iter().map(|name| (name, true)))
+        {
+            let job = match self.open_job(name) {
+                Ok(Some(job)) => job,
+                // Not to be counted any more, and no reason to keep the others.
+                Ok(None) | Err(StoreError::Damaged { .. } | StoreError::Newer { .. }) => {
+                    accounts.forget(name);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if record {
+                match self.remove(&job, &lock) {
+                    // Somebody has it in hand at this moment.
+                    Err(StoreError::Running) => continue,
+                    removed => removed?,
+                }
+                accounts.forget(name);
+            } else {
+                job.remove_output(now)?;
+                if let Some(account) = accounts.account(name).copied() {
+                    accounts.set(name.clone(), Account { output: 0, ..account });
+                }
+            }
+            let Intent { owner, id, .. } = job.intent();
+            gone.push(Gone { owner: *owner, id: id.clone(), record });
+        }
+        Ok(gone)
+    }
+
+    /// Removes what ended more than [`RETENTION`] before `now`, and what was set aside so long ago; says what has gone. At
+    /// most [`EXPIRE_AT_ONCE`] jobs: until there are none, there may be more.
+    ///
+    /// # Errors
+    /// The system's; what has gone until then is gone.
+    pub fn expire(&self, now: Timestamp) -> Result<Vec<Gone>, StoreError> {
+        self.expire_damaged(now, ENTRIES).map_err(|error| self.root.error(DAMAGED, error))?;
+        let mut accounts = self.accounts();
+        self.refresh(&mut accounts)?;
+        let mut records = accounts.ended_before(now.before(RETENTION));
+        records.truncate(EXPIRE_AT_ONCE);
+        self.carry_out(&Plan { outputs: Vec::new(), records }, &mut accounts, now)
+    }
+
+    /// Removes the job that `owner` calls `id`, with its record: the same id may be used again.
+    ///
+    /// # Errors
+    /// [`StoreError::Running`] while somebody holds it; else as [`Store::find`].
+    pub fn forget(&self, owner: &Owner, id: &JobId) -> Result<(), StoreError> {
+        let lock = DirectoryLock::take(&self.root)?;
+        let job = self.find(owner, id)?;
+        self.remove(&job, &lock)?;
+        self.accounts().forget(job.name());
+        Ok(())
+    }
+
+    /// Takes the job out of sight at once, and then off the disk. The job was opened under the lock: so its name is still its
+    /// own, since nobody removes a job without, and nobody makes one while it is there.
+    fn remove(&self, job: &Job, _: &DirectoryLock) -> Result<(), StoreError> {
+        let error = |error| self.root.error(job.name().as_str(), error);
+        // What is over has nothing more to write, even if its supervisor is still there.
+        let _lock = match job.state()? {
+            State::Ended(_) => None,
+            _ => Some(Lock::take(job.directory()).map_err(error)?.ok_or(StoreError::Running)?),
+        };
+        let gone = format!("{GONE}{}", job.name().as_str());
+        // What is left of a former one that was called so.
+        self.root.remove_child(&gone, FILES).map_err(error)?;
+        self.root.rename(job.name().as_str(), &self.root, &gone).map_err(error)?;
+        self.root.mark(Point::JobUnnamed);
+        // This first: who still has it open sees by it that it goes.
+        job.directory().unlink(Intent::FILE).map_err(error)?;
+        self.root.remove_child(&gone, FILES).map_err(error)
+    }
+
+    /// Notes that the records of these jobs go, before they do. Under the lock of the directory.
+    fn forget_since<'a>(&self, accounts: impl Iterator<Item = &'a Account>) -> Result<(), StoreError> {
+        let Some(youngest) = accounts.map(|account| account.created).max() else { return Ok(()) };
+        if self.remembers_since()? > youngest {
+            return Ok(());
+        }
+        // A later one with the same time would count as remembered.
+        let memory = Memory { since: Timestamp(youngest.0.saturating_add(1)) };
+        let bytes = memory.sealed()?;
+        self.root.replace(Memory::FILE, &bytes).map_err(|error| self.root.error(Memory::FILE, error))
+    }
+}
+
+/// Notes that of earlier jobs nothing is known, where it is not noted how far back the directory remembers.
+pub(super) fn remember(root: &Directory, now: Timestamp) -> Result<(), StoreError> {
+    let memory = Memory { since: now };
+    match Memory::read(root) {
+        Ok(None) => {
+            // Of two servers that start at once, either's will do.
+            let _lock = DirectoryLock::take(root)?;
+            memory.write(root, Durability::Synced).map(drop)
+        }
+        Err(StoreError::Damaged { path, reason }) => {
+            warn!(path = %path.display(), reason, "damaged; jobs that were made before now count as unknown");
+            let bytes = memory.sealed()?;
+            root.replace(Memory::FILE, &bytes).map_err(|error| root.error(Memory::FILE, error))
+        }
+        // A newer version's counts there, and no record may be removed here.
+        Ok(Some(_)) | Err(StoreError::Newer { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
