@@ -2,12 +2,14 @@
 //!
 //! - [`LimitSettings`], [`PenaltySettings`]: how much strangers may ask for, and what it costs them to ask badly
 //! - [`LogSettings`], [`AuditSettings`]: what is written down
+//! - [`JobSettings`]: where jobs are kept that outlast the server
 //! - `defaults`: what holds where the file is silent, with the reasons
 //!
 //! `docs/config.md` is the same for operators.
 
 mod audit;
 mod defaults;
+mod jobs;
 mod limits;
 mod log;
 
@@ -22,6 +24,7 @@ use serde::Deserialize;
 use crate::admission::{self, PenaltyLimits};
 
 pub(crate) use audit::{AuditDestination, AuditSettings, OnFailure};
+pub(crate) use jobs::JobSettings;
 pub(crate) use limits::{LimitSettings, PenaltySettings};
 pub(crate) use log::LogSettings;
 
@@ -45,6 +48,7 @@ pub struct Config {
     pub(crate) penalties: PenaltySettings,
     pub(crate) log: LogSettings,
     pub(crate) audit: AuditSettings,
+    pub(crate) jobs: JobSettings,
 }
 
 /// Where the server's own files are; absolute.
@@ -55,7 +59,7 @@ pub(crate) struct Paths {
     pub(crate) revoked_keys: PathBuf,
     /// Whether the settings name that file, so that it has to be there.
     pub(crate) revoked_keys_named: bool,
-    /// A directory; invitations live under it.
+    /// A directory; invitations live under it, and so do jobs unless `[jobs]` has another.
     pub(crate) state_directory: PathBuf,
 }
 
@@ -85,6 +89,7 @@ impl Config {
             ),
             ("state_directory", *state_directory != old.state_directory),
             ("[log]", self.log != former.log),
+            ("[jobs]", self.jobs != former.jobs),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key)
     }
@@ -167,6 +172,7 @@ struct RawConfig {
     penalties: PenaltySettings,
     log: LogSettings,
     audit: audit::RawAudit,
+    jobs: jobs::RawJobs,
 }
 
 impl RawConfig {
@@ -175,8 +181,10 @@ impl RawConfig {
             path.map_or_else(|| places.config.join(name), |Text(path)| path.resolve(&places.home))
         };
         let state = self.state_directory.map(|Text(path)| path.resolve(&places.home));
+        let state_directory = state.unwrap_or_else(|| places.state.clone());
         Config {
             file: None,
+            jobs: self.jobs.typed(&state_directory, &places.home),
             listen: self.listen,
             address: self.address.map(|Text(address)| address),
             paths: Paths {
@@ -184,7 +192,7 @@ impl RawConfig {
                 authorized_keys: file(self.authorized_keys, "authorized_keys"),
                 revoked_keys_named: self.revoked_keys.is_some(),
                 revoked_keys: file(self.revoked_keys, "revoked_keys"),
-                state_directory: state.unwrap_or_else(|| places.state.clone()),
+                state_directory,
             },
             limits: self.limits,
             penalties: self.penalties,

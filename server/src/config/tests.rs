@@ -22,6 +22,7 @@ fn an_empty_file_means_the_defaults() {
     assert_eq!(config.paths.authorized_keys, Path::new("/c/telex/authorized_keys"));
     assert_eq!(config.paths.revoked_keys, Path::new("/c/telex/revoked_keys"));
     assert_eq!(config.paths.state_directory, Path::new("/s/telex"));
+    assert_eq!(config.jobs.directory, Path::new("/s/telex/jobs"));
     assert_eq!((config.limits.unauthenticated, config.limits.unauthenticated_per_source), (256, 8));
     assert_eq!(config.penalties.violation, Duration::from_secs(30));
     assert!(config.penalties.enabled && config.audit.commands && !config.audit.sync);
@@ -63,6 +64,9 @@ fn every_key_has_its_effect() {
         commands = false
         on_failure = "continue"
         sync = true
+
+        [jobs]
+        directory = "~/jobs"
     "#;
     let expected = Config {
         file: Some("server.toml".into()),
@@ -97,8 +101,20 @@ fn every_key_has_its_effect() {
             on_failure: OnFailure::Continue,
             sync: true,
         },
+        jobs: JobSettings { directory: "/h/jobs".into() },
     };
     assert_eq!(parse(text), Ok(expected));
+}
+
+#[test]
+fn jobs_follow_the_state_directory_unless_they_have_their_own() {
+    let directory = |text: &str| parse(text).unwrap().jobs.directory;
+    assert_eq!(directory("state_directory = '/var/lib/telex'"), Path::new("/var/lib/telex/jobs"));
+    let both = "state_directory = '/var/lib/telex'\njobs.directory = '/srv/jobs'";
+    assert_eq!(directory(both), Path::new("/srv/jobs"));
+    let changed = parse(both).unwrap();
+    let keys: Vec<_> = changed.fixed_changes(&parse("").unwrap()).collect();
+    assert_eq!(keys, ["state_directory", "[jobs]"]);
 }
 
 #[test]
@@ -167,7 +183,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
     }
 }
 
-const SECTIONS: [&str; 5] = ["", "limits.", "penalties.", "log.", "audit."];
+const SECTIONS: [&str; 6] = ["", "limits.", "penalties.", "log.", "audit.", "jobs."];
 
 /// The keys that the server knows in a section.
 fn known_keys(section: &str) -> Vec<String> {
@@ -193,7 +209,7 @@ fn the_page_for_operators_has_every_key_with_its_default() {
         assert_eq!(keys, known, "{section}");
         // What is written there is what holds without it.
         for (key, row) in keys.iter().zip(&rows).filter(|_| !section.is_empty()) {
-            let text = format!("{section}{key} = {}", row[1].trim_matches('`'));
+            let text = format!("{section}{key} = {}", row[1].trim_matches('`').replace("STATE", "/s/telex"));
             let set = Config { file: None, ..parse(&text).unwrap() };
             assert_eq!(set, Config::defaults(&places()), "{text}");
         }
