@@ -7,6 +7,7 @@
 //! - [`Mark`]: finds every process of a job, wherever it went
 //! - [`client_key`], [`host_key`], [`strange_key`]: who is who
 //! - [`RawClient`], [`RawServer`], [`RawListener`]: peers that say exactly the bytes a test wants said
+//! - [`proxy::Proxy`]: a line between a client and a server that fails as it is told
 //! - [`enrolment`]: people who are let in and put out
 //! - [`flood`]: what attacks are made of
 //! - [`Terminal`]: a terminal, with the test before it
@@ -25,6 +26,7 @@ mod keys;
 mod manager;
 mod noise;
 mod processes;
+pub mod proxy;
 mod raw_listener;
 mod raw_peer;
 mod running;
