@@ -7,6 +7,7 @@
 //! - [`endpoint`], [`network`]: where a server is, and where somebody may come from
 //! - [`keys`]: who is who, and the files that say so
 //! - [`invitation`]: the line that brings a new client to a server
+//! - [`calendar`]: moments as they are written
 //! - [`duration`], [`suggestion`], [`config`]: what people write into files, and what they may have meant
 //! - [`buffer`]: large buffers, used again
 //! - [`frame`]: the fixed header and its numbers; bytes to frames and back
@@ -24,6 +25,7 @@
 //! The wire itself is described in `docs/protocol.md`.
 
 pub mod buffer;
+pub mod calendar;
 pub mod config;
 pub mod connection;
 pub mod duration;
