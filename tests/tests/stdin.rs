@@ -150,3 +150,14 @@ fn a_directory_that_was_named_is_no_input() {
     let message = server.run(["--stdin", "/", "cat"]).complains("client", 125);
     assert!(message.contains("is a directory"), "{message}");
 }
+
+#[test]
+fn a_writer_that_fills_the_pipe_in_the_middle_of_a_write_is_not_left_there() {
+    let server = TestServer::start();
+    let mut client = Running::start(server.client().args(["run", "dd bs=1 count=2 2>/dev/null; wc -c"]));
+    client.write(b"ab");
+    client.wait_for_stdout("ab");
+    client.write(&[b'x'; 200_000]);
+    client.close_stdin();
+    assert_eq!(client.finish().succeeds(), "ab200000\n");
+}

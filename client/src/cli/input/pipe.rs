@@ -5,18 +5,25 @@
 //! stuck until something is taken out: once the command has shown that it reads, everything is taken from then on.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use common::{buffer, limits};
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, ioctl_fionread};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, splice, tee};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
 
 use super::Sink;
+
+/// How soon a pipe with bytes in it is looked at again, and then less and less often: a writer that is stuck in the middle of a
+/// write is not reported.
+const LOOK_AGAIN: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(500);
 
 /// A pipe or FIFO.
 #[derive(Debug)]
@@ -45,7 +52,7 @@ impl Pipe {
     /// The system's.
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         let window = Window::beside(&descriptor)?;
-        // Edge-triggered: Linux reports every write, also to a pipe that still holds earlier bytes.
+        // Edge-triggered: Linux reports every write that is complete, also to a pipe that still holds earlier bytes.
         #[expect(deprecated, reason = "its successor is unsafe; an owned descriptor is all that it asks for")]
         let source = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
         Ok(Self { source, window, shown: 0, taking: false })
@@ -71,14 +78,28 @@ impl Pipe {
     }
 
     async fn look(&mut self, sink: Sink<'_>) -> io::Result<Looked> {
+        let mut pause = *LOOK_AGAIN.start();
         loop {
-            let mut event = tokio::select! {
+            let event = tokio::select! {
                 () = sink.stopped() => return Ok(Looked::Enough),
-                event = self.source.readable() => event?,
+                event = self.source.readable() => Some(event?),
+                () = sleep(pause), if self.shown > 0 => None,
             };
-            let no_writers = event.ready().is_read_closed();
-            // Before the look, so that a write that comes behind it makes another event.
-            event.clear_ready();
+            let no_writers = match event {
+                Some(mut event) => {
+                    let no_writers = event.ready().is_read_closed();
+                    // Before the look, so that a write that comes behind it makes another event.
+                    event.clear_ready();
+                    no_writers
+                }
+                None => {
+                    pause = (pause * 2).min(*LOOK_AGAIN.end());
+                    if ioctl_fionread(self.source.get_ref())? <= self.shown as u64 {
+                        continue;
+                    }
+                    false
+                }
+            };
             let mut view = self.window.look(self.source.get_ref().as_fd())?;
             view.bytes.advance(self.shown.min(view.bytes.len()));
             if !view.bytes.is_empty() {
