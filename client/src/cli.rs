@@ -5,13 +5,19 @@
 //! - `args`: words to options; `environment`, `target` for what is in them
 //! - `identity`, `trust`: whose key is shown, and which server is believed
 //! - `key`, `join`, `ping`: the subcommands that run nothing
-//! - `run`: one command; `foreground` stays with it, `input`, `output`, `json` and `signals` join it to this process
+//! - `run`, `attach`: one command; `call` has it from beginning to end, `foreground` stays with it, `input`, `output`, `json` and
+//!   `signals` join it to this process; `keyboard` finds the `detach_keys` in what is typed
+//! - `jobs`, `logs`, `tell_jobs` (`wait`, `signal`, `forget`): jobs that are there already
+//! - `line_status`, `screen`: what is shown while the line is down
 //! - `connection`, `embedded`: the server that is used
 //! - `question`: what only a person can answer
 //! - `report`, `failure`, `exit_code`: what the user gets to know
 
 pub(crate) mod args;
+mod attach;
+mod call;
 pub(crate) mod connection;
+mod detach_keys;
 #[cfg_attr(not(feature = "embedded"), path = "cli/embedded_absent.rs")]
 mod embedded;
 mod environment;
@@ -20,17 +26,23 @@ pub(crate) mod failure;
 pub(crate) mod foreground;
 mod identity;
 mod input;
+mod jobs;
 mod join;
 mod json;
 mod key;
+mod keyboard;
+pub(crate) mod line_status;
+mod logs;
 pub(crate) mod output;
 mod ping;
 mod question;
 pub(crate) mod report;
 mod run;
+mod screen;
 pub(crate) mod signals;
 mod startup;
 mod target;
+mod tell_jobs;
 mod trust;
 
 use std::env;
@@ -66,8 +78,10 @@ fn run_program() -> u8 {
         Ok(options) => options,
         Err(instead) => return do_instead(&reporter, instead),
     };
-    if let Verb::Run(run) = &options.verb {
-        reporter.set_quiet(run.quiet);
+    match &options.verb {
+        Verb::Run(run) => reporter.set_quiet(run.shown.quiet),
+        Verb::Attach(attach) => reporter.set_quiet(attach.shown.quiet),
+        _ => {}
     }
     block_on(&reporter, work(&options, &reporter))
 }
@@ -77,6 +91,12 @@ fn run_program() -> u8 {
 fn work<'a>(options: &'a Options, reporter: &'a Reporter) -> Pin<Box<dyn Future<Output = u8> + 'a>> {
     match &options.verb {
         Verb::Run(run) => Box::pin(run::run(options, run, reporter)),
+        Verb::Jobs(jobs) => Box::pin(jobs::jobs(options, jobs, reporter)),
+        Verb::Attach(attach) => Box::pin(attach::attach(options, attach, reporter)),
+        Verb::Logs(logs) => Box::pin(logs::logs(options, logs, reporter)),
+        Verb::Wait(wait) => Box::pin(tell_jobs::wait(options, wait, reporter)),
+        Verb::Signal(signal) => Box::pin(tell_jobs::signal(options, signal, reporter)),
+        Verb::Forget(forget) => Box::pin(tell_jobs::forget(options, forget, reporter)),
         Verb::Ping(ping) => Box::pin(ping::ping(options, ping, reporter)),
         Verb::Repl(lines) => Box::pin(repl::repl(options, lines, reporter)),
         Verb::Key => Box::pin(ready(key::key(options, reporter))),

@@ -1,18 +1,17 @@
 //! A connection to a server, as the library's users hold it.
 
-use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::connection::packet_queue;
 use common::endpoint::{Endpoint, Target};
-use common::greeting::{Hello, Method};
+use common::greeting::Method;
 use common::invitation::{Invitation, InvitationError};
-use common::job::{ByteString, Program};
+use common::job::{ByteString, JobId, Program};
 use common::keys::PublicKey;
-use common::packet::Packet;
+use common::message::{ClientMessage, JobSummary};
 use common::transport::Transport;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time;
 
@@ -20,23 +19,22 @@ use crate::access::{Access, UnknownHosts};
 use crate::command::Command;
 use crate::dial;
 use crate::error::Error;
-use crate::router::{self, Router};
+use crate::known_job::KnownJob;
+use crate::line::{self, Connected, Dialer, Greeting, Opened};
+use crate::router::{Line, Router};
 
 /// How long a clean close may take to write what is queued.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Name and version that HELLO carries.
-const SOFTWARE: &str = concat!("telex-client/", env!("CARGO_PKG_VERSION"));
-
-/// A connection to a server; it carries any number of jobs at a time.
+/// A line to a server; it carries any number of jobs at a time.
 ///
-/// Dropping it cuts the connection, and the server then ends the jobs that ran on it. [`Client::close`] says
-/// everything first that is still to be said.
+/// If the connection is lost while there are jobs, another one is made, with growing pauses, for as long as the server keeps
+/// them; [`Client::line`] tells. Dropping the client cuts the connection, and the server then ends the jobs that this client
+/// has started, unless they are kept. [`Client::close`] says everything first that is still to be said.
 #[derive(Debug)]
 pub struct Client {
     pub(crate) router: Arc<Router>,
-    reader: JoinHandle<()>,
-    writer: JoinHandle<()>,
+    keeper: JoinHandle<()>,
 }
 
 impl Client {
@@ -57,23 +55,26 @@ impl Client {
     /// # Errors
     /// As [`Client::connect`].
     pub async fn connect_with(target: &Target, access: &Access) -> Result<Self, Error> {
-        Self::establish(target, || Ok(access)).await
+        Self::establish(target, || Ok(access.clone())).await
     }
 
     /// Connects; `access` is only asked for where a key is needed.
-    async fn establish<A: Borrow<Access>>(
+    async fn establish(
         target: &Target,
-        access: impl FnOnce() -> Result<A, Error>,
+        access: impl FnOnce() -> Result<Access, Error>,
     ) -> Result<Self, Error> {
         match &target.endpoint {
-            Endpoint::Unix(path) => Ok(Self::over(dial::unix(&target.endpoint, path).await?, target)),
+            Endpoint::Unix(path) => {
+                let connected = dial::unix(&target.endpoint, path).await?;
+                let dialer = Dialer::new(target.clone(), None);
+                Ok(Self::greet(connected, target, None, Method::Transport, Some(dialer)))
+            }
             Endpoint::Tcp { host, port } => {
                 let access = access()?;
-                let access = access.borrow();
-                let (transport, new) = dial::tcp(host, *port, access).await?;
+                let (connected, new) = dial::tcp(host, *port, &access).await?;
                 // Before it hears anything: one that cannot be written down would be as new the next time.
-                new.map_or(Ok(()), |new| new.remember(access))?;
-                Ok(Self::greet(transport, target, Some(access.public_key()), Method::Transport))
+                new.map_or(Ok(()), |new| new.remember(&access))?;
+                Ok(Self::over_tcp(connected, target, access, Method::Transport))
             }
         }
     }
@@ -92,33 +93,48 @@ impl Client {
             return Err(InvitationError::Incomplete.into());
         };
         let access = access.clone().unknown_hosts(UnknownHosts::Expect(invitation.host_key));
-        let (transport, new) = dial::tcp(host, *port, &access).await?;
+        let (connected, new) = dial::tcp(host, *port, &access).await?;
         let target = Target::from(invitation.endpoint.clone());
         let method = Method::Invitation(invitation.token.clone());
-        let client = Self::greet(transport, &target, Some(access.public_key()), method);
+        let client = Self::over_tcp(connected, &target, access.clone(), method);
         client.ready().await?;
         new.map_or(Ok(()), |new| new.remember(&access))?;
         Ok(client)
     }
 
-    /// Speaks over a stream that is open already. `target` is for the greeting's user name and for messages.
+    /// Speaks over a stream that is open already, and makes no other. `target` is for the greeting's user name and for
+    /// messages.
     pub fn over(transport: Transport, target: &Target) -> Self {
-        Self::greet(transport, target, None, Method::Transport)
+        let connected = Connected { transport, address: None };
+        Self::greet(connected, target, None, Method::Transport, None)
     }
 
-    fn greet(transport: Transport, target: &Target, key: Option<PublicKey>, method: Method) -> Self {
-        let stall = transport.write_stall();
-        let (read, write) = transport.split();
-        let (sender, queue) = packet_queue();
-        let user = target.user.as_deref().unwrap_or_default();
-        let hello = Hello { method, ..Hello::new(user, SOFTWARE) };
-        // The queue is new and has room; the greeting is first in it.
-        let greeted = sender.try_send_control(Packet::Hello(hello)).is_ok();
-        debug_assert!(greeted, "an empty queue takes a packet");
-        let router = Arc::new(Router::new(sender, target.endpoint.clone(), key));
-        let writer = tokio::spawn(router::write(Arc::clone(&router), queue, write, stall));
-        let reader = tokio::spawn(router::read(Arc::clone(&router), read));
-        Self { router, reader, writer }
+    fn over_tcp(connected: Connected, target: &Target, access: Access, method: Method) -> Self {
+        let key = access.public_key();
+        // The next time, it is known or is not the same.
+        let dialer = Dialer::new(target.clone(), Some(access.unknown_hosts(UnknownHosts::Refuse)));
+        Self::greet(connected, target, Some(key), method, Some(dialer))
+    }
+
+    fn greet(
+        connected: Connected,
+        target: &Target,
+        key: Option<PublicKey>,
+        method: Method,
+        dialer: Option<Dialer>,
+    ) -> Self {
+        let user = target.user.clone().unwrap_or_default();
+        let opened = Opened::new(connected, Greeting { user: user.clone(), method });
+        let router = Arc::new(Router::new(target.endpoint.clone(), key));
+        router.begin(opened.sender());
+        let keeper = tokio::spawn(line::keep(Arc::clone(&router), opened, dialer, user));
+        Self { router, keeper }
+    }
+
+    /// Speaks over whatever lines its `router` is given.
+    #[cfg(feature = "model")]
+    pub(crate) fn without_line(router: Arc<Router>) -> Self {
+        Self { router, keeper: tokio::spawn(std::future::pending()) }
     }
 
     /// Waits until the server has accepted the greeting.
@@ -147,23 +163,40 @@ impl Client {
         self.router.ping().await
     }
 
+    /// A job that is there already: its id, or the beginning of one with which no other begins. Nothing is asked yet.
+    pub fn job(&self, id: JobId) -> KnownJob<'_> {
+        KnownJob::new(self, id)
+    }
+
+    /// The jobs that this client may know of, the youngest last; with `all` those that are over, too.
+    ///
+    /// # Errors
+    /// [`Error::NotListed`], and the connection's failure.
+    pub async fn jobs(&self, all: bool) -> Result<Vec<JobSummary>, Error> {
+        self.router.ask(ClientMessage::List { all }).await?.map_err(Error::NotListed)
+    }
+
+    /// The state of the line to the server, and its changes.
+    pub fn line(&self) -> watch::Receiver<Line> {
+        self.router.line()
+    }
+
     /// Whether the server has said that it is stopping.
     pub fn is_going_away(&self) -> bool {
         self.router.is_going_away()
     }
 
-    /// Writes what is queued and closes. Jobs that still run are ended by the server.
+    /// Writes what is queued and closes. Jobs that still run are ended by the server, unless they are kept.
     pub async fn close(mut self) {
         self.router.close();
         // A peer that does not read loses what it would not take; the deadline is all it gets.
-        time::timeout(CLOSE_TIMEOUT, &mut self.writer).await.ok();
+        time::timeout(CLOSE_TIMEOUT, &mut self.keeper).await.ok();
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
         self.router.close();
-        self.reader.abort();
-        self.writer.abort();
+        self.keeper.abort();
     }
 }

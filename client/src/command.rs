@@ -2,14 +2,17 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::job::{ByteString, JobId, Outcome, Program, Spec, StartFailure, Variable};
-use common::message::{self, ClientMessage};
+use common::job::{ByteString, JobId, OnDisconnect, Outcome, Program, Spec, StartFailure, Variable};
+use common::message::{self, AttachmentId, ClientMessage, Start};
 
 use crate::client::Client;
 use crate::error::Error;
+use crate::hold::Origin;
 use crate::job::Job;
+use crate::stdin;
 
 /// What a command reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,7 +102,60 @@ impl<'a> Command<'a> {
         self
     }
 
-    /// The job's id, instead of a random one.
+    /// How long the server keeps the job for this client if the line is lost, to the millisecond; a minute unless set. Without
+    /// any, a lost connection is not made again.
+    pub fn grace(&mut self, grace: Duration) -> &mut Self {
+        self.spec.keeping.grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// What becomes of the job when this client goes away; [`OnDisconnect::Kill`] unless set.
+    pub fn on_disconnect(&mut self, on_disconnect: OnDisconnect) -> &mut Self {
+        self.spec.keeping.on_disconnect = on_disconnect;
+        self
+    }
+
+    /// Whether the job has a supervisor of its own on the server, which outlives the server and keeps the job's output and
+    /// outcome for later; not unless set. A job without one is a little faster to start.
+    pub fn supervised(&mut self, supervised: bool) -> &mut Self {
+        self.spec.keeping.supervised = supervised;
+        self
+    }
+
+    /// Has the job go on whoever goes away, with its output kept on the server: [`OnDisconnect::Keep`] and
+    /// [`Command::supervised`]. [`Job::detach`] then leaves it there.
+    pub fn detached(&mut self) -> &mut Self {
+        self.on_disconnect(OnDisconnect::Keep).supervised(true)
+    }
+
+    /// What the job may have of the machine's memory, in bytes, all its processes together.
+    ///
+    /// This and the other limits: a server that can impose none of the kind does not start the job, and says so.
+    pub fn memory(&mut self, bytes: u64) -> &mut Self {
+        self.spec.limits.memory = Some(bytes);
+        self
+    }
+
+    /// How much processor time the job may take, in per cent of one processor: 150 is one and a half.
+    pub fn cpu_percent(&mut self, percent: u32) -> &mut Self {
+        self.spec.limits.cpu_percent = Some(percent);
+        self
+    }
+
+    /// How many processes and threads the job may have at a time.
+    pub fn processes(&mut self, count: u32) -> &mut Self {
+        self.spec.limits.processes = Some(count);
+        self
+    }
+
+    /// The job's niceness, -20 to 19 (setpriority(2)).
+    pub fn nice(&mut self, nice: i8) -> &mut Self {
+        self.spec.limits.nice = Some(nice);
+        self
+    }
+
+    /// The job's id, instead of a random one. If its owner has started a job of this id before, with the same request, this
+    /// attaches to that one and shows what is kept of its output; with another request, it is refused.
     pub fn id(&mut self, id: JobId) -> &mut Self {
         self.id = Some(id);
         self
@@ -112,10 +168,20 @@ impl<'a> Command<'a> {
     pub async fn start(&self) -> Result<Job, Error> {
         self.spec.check()?;
         let id = self.id.clone().map_or_else(JobId::random, Ok)?;
-        let request = ClientMessage::Start { id: id.clone(), spec: self.spec.clone() };
-        message::check_size(&request)?;
-        let shared = self.client.router.start(request).await?;
-        Ok(Job::new(id, shared, self.spec.stdin))
+        let start = Start::new(id, AttachmentId::random()?, self.spec.clone())?;
+        message::check_size(&ClientMessage::Start(start.clone()))?;
+        let hold = self.client.router.hold(Origin::Start(Box::new(start))).await?;
+        if self.spec.stdin {
+            // What was started before has its stdin from somebody else until here, or wants none any more.
+            let may_be_known = self.id.is_some();
+            let hold = Arc::clone(&hold);
+            tokio::spawn(async move {
+                if !may_be_known || hold.joined().await.is_ok() {
+                    stdin::send(hold).await;
+                }
+            });
+        }
+        Ok(Job::new(hold, self.spec.stdin, true))
     }
 
     /// Runs it; returns once the command runs on the server or has failed to: then [`Job::wait`] says why.
@@ -174,5 +240,48 @@ async fn read_all(stream: &mut Option<crate::JobOutput>) -> Vec<u8> {
 async fn drain(stream: &mut Option<crate::JobOutput>) {
     if let Some(stream) = stream {
         while stream.next().await.is_some() {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::endpoint::{Endpoint, Target};
+    use common::job::{Keeping, ResourceLimits};
+    use common::transport::Transport;
+    use tokio::net::UnixStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_field_of_a_request_can_be_said() {
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        let target = Target::from(Endpoint::Unix("/socket".into()));
+        let client = Client::over(Transport::Unix(stream), &target);
+        let mut command = client.command("program");
+        command.arg("one").args(["two", "three"]).env("NAME", "value").current_dir("/tmp");
+        command.stdin(Stdin::Piped).merge_output(true).wait_output(true).timeout(Duration::from_millis(1500));
+        command.memory(1 << 30).cpu_percent(150).processes(200).nice(-5);
+        command.grace(Duration::from_secs(7)).on_disconnect(OnDisconnect::Keep).supervised(true);
+        let expected = Spec {
+            program: Program::Argv(["program", "one", "two", "three"].map(ByteString::from).to_vec()),
+            directory: Some("/tmp".into()),
+            environment: vec![Variable { name: "NAME".into(), value: "value".into() }],
+            stdin: true,
+            merge_output: true,
+            wait_output: true,
+            timeout_ms: Some(1500),
+            limits: ResourceLimits {
+                memory: Some(1 << 30),
+                cpu_percent: Some(150),
+                processes: Some(200),
+                nice: Some(-5),
+            },
+            keeping: Keeping { on_disconnect: OnDisconnect::Keep, grace_ms: 7000, supervised: true },
+        };
+        assert_eq!(command.spec, expected);
+        let mut detached = client.shell("true");
+        detached.detached();
+        let kept = Keeping { on_disconnect: OnDisconnect::Keep, supervised: true, ..Keeping::default() };
+        assert_eq!(detached.spec, Spec { keeping: kept, ..Spec::new(Program::Shell("true".into())) });
     }
 }

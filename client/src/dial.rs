@@ -18,6 +18,7 @@ use tokio::time::{self, Instant};
 
 use crate::access::{Access, HostTrust};
 use crate::error::Error;
+use crate::line::Connected;
 
 /// How long a connection may take to come about, all its addresses and a busy server's patience together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,10 +31,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Connects to a Unix socket.
-pub(crate) async fn unix(endpoint: &Endpoint, path: &std::path::Path) -> Result<Transport, Error> {
+pub(crate) async fn unix(endpoint: &Endpoint, path: &std::path::Path) -> Result<Connected, Error> {
     let connecting = time::timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await;
     let connected = connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    Ok(Transport::Unix(connected.map_err(|source| connect_error(endpoint, source))?))
+    let stream = connected.map_err(|source| connect_error(endpoint, source))?;
+    Ok(Connected { transport: Transport::Unix(stream), address: None })
 }
 
 /// A server that is accepted, and not written down yet.
@@ -56,19 +58,20 @@ pub(crate) async fn tcp(
     host: &str,
     port: u16,
     access: &Access,
-) -> Result<(Transport, Option<NewHost>), Error> {
+) -> Result<(Connected, Option<NewHost>), Error> {
     let endpoint = Endpoint::Tcp { host: host.to_owned(), port };
     let trust = Arc::new(access.host(HostName::new(host, port)?)?);
     let deadline = Instant::now() + CONNECT_TIMEOUT;
     let mut pause = FIRST_PAUSE;
     loop {
         let stream = connect(host, port, deadline).await?;
+        let address = stream.local_addr().ok();
         let secured = secure(stream, access, &trust).await;
         match secured {
             Ok(stream) => {
                 let key = stream.peer();
                 let new = trust.is_new(&key).map(|host| NewHost { host: host.clone(), key });
-                return Ok((Transport::Tls(Box::new(stream)), new));
+                return Ok((Connected { transport: Transport::Tls(Box::new(stream)), address }, new));
             }
             // It has not heard anything, so nothing can happen twice.
             Err(TlsError::Refused(Alert::Busy)) if Instant::now() + pause < deadline => {

@@ -12,10 +12,10 @@ use common::connection::{Blame, ConnectionError};
 use common::endpoint::{Endpoint, EndpointError};
 use common::greeting::CloseCode;
 use common::invitation::InvitationError;
-use common::job::SpecError;
+use common::job::{JobId, SpecError};
 use common::keys::known_hosts::{HostName, HostNameError};
 use common::keys::{FileError, Fingerprint, PrivateKeyError, PublicKey, WriteError};
-use common::message::MessageError;
+use common::message::{MessageError, Refusal};
 use common::reason::system_reason;
 use common::tls::TlsError;
 use thiserror::Error;
@@ -127,6 +127,40 @@ pub enum Error {
     /// More jobs at a time than a connection carries, or more than it can number.
     #[error("this connection carries as many jobs as it can")]
     TooManyJobs,
+    /// The server cannot say which jobs there are.
+    #[error("cannot list the jobs: {0}")]
+    NotListed(Refusal),
+    /// An order to a job is not carried out: the server's settings do not allow it.
+    #[error("job {id}: {reason}")]
+    Declined {
+        /// The job.
+        id: JobId,
+        /// The server's words.
+        reason: String,
+    },
+    /// What was asked of a job is not granted. The local user's fault, mostly.
+    #[error("job {id}: {refusal}")]
+    Job {
+        /// The job, as it was named.
+        id: JobId,
+        /// Why not.
+        refusal: Refusal,
+    },
+    /// The job is over already.
+    #[error("job {id} is over")]
+    Over {
+        /// The job.
+        id: JobId,
+    },
+    /// Another client has taken this one's place.
+    #[error("another client has taken over job {id}")]
+    Superseded {
+        /// The job.
+        id: JobId,
+    },
+    /// A job is told more than the server carries out.
+    #[error("the server does not carry out what the job is told")]
+    TooManyOrders,
     /// The system's random source failed, so no job id could be made.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -262,7 +296,14 @@ impl Error {
                 _ => Blame::Peer,
             },
             Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => Blame::Network,
-            Self::NotTelex { .. } | Self::ServerGone | Self::Refused { .. } => Blame::Peer,
+            Self::Job { .. } | Self::Over { .. } | Self::Superseded { .. } | Self::Declined { .. } => {
+                Blame::LocalUser
+            }
+            Self::NotTelex { .. }
+            | Self::ServerGone
+            | Self::Refused { .. }
+            | Self::TooManyOrders
+            | Self::NotListed(_) => Blame::Peer,
             Self::Connection(error) => error.blame(),
         }
     }
@@ -276,12 +317,15 @@ impl Error {
                 | ConnectionError::Stream(_)
                 | ConnectionError::Violation(_) => false,
                 ConnectionError::Truncated | ConnectionError::Stalled | ConnectionError::Io(_) => false,
+                ConnectionError::Silent => false,
                 ConnectionError::GreetingTimeout { .. } | ConnectionError::Unsendable(_) => false,
             },
             // A Unix socket's peer that says nothing may have heard everything.
             Self::NotTelex { endpoint: Endpoint::Unix(_), said } => !said.is_empty(),
             Self::NotTelex { endpoint: Endpoint::Tcp { .. }, .. } => true,
-            Self::ServerGone | Self::Closed => false,
+            Self::ServerGone | Self::Closed | Self::Superseded { .. } => false,
+            Self::TooManyOrders | Self::NotListed(_) | Self::Declined { .. } => false,
+            Self::Job { .. } | Self::Over { .. } => true,
             Self::Endpoint(_) | Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => {
                 true
             }

@@ -1,87 +1,64 @@
 //! The streams of a job, as the library's users hold them.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use common::frame::StreamId;
-use common::limits;
-use common::packet::Packet;
 use common::stream::Inbound;
 
-use crate::error::Error;
-use crate::job::Shared;
+use crate::hold::Hold;
 
 /// What a command reads. Dropping it ends stdin.
 #[derive(Debug)]
 pub struct JobStdin {
-    shared: Arc<Shared>,
+    hold: Arc<Hold>,
+    /// Whether to leave it without an end.
+    abandoned: bool,
 }
 
 impl JobStdin {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(hold: Arc<Hold>) -> Self {
+        Self { hold, abandoned: false }
     }
 
     /// Sends `bytes`, waiting while the command does not read. `false` if the command has closed its stdin or
-    /// is over: then the rest is not sent.
-    ///
-    /// # Errors
-    /// The connection's failure.
-    pub async fn write(&self, mut bytes: Bytes) -> Result<bool, Error> {
-        while !bytes.is_empty() {
-            let Ok(credit) = self.shared.stdin.credit().await else { return Ok(false) };
-            let room = self.shared.sender.reserve().await.map_err(|_| self.shared.failure())?;
-            let len =
-                bytes.len().min(limits::DATA_PAYLOAD).min(usize::try_from(credit).unwrap_or(usize::MAX));
-            // Stopped since the credit was read.
-            let Some(offset) = self.shared.stdin.send(len) else { return Ok(false) };
-            let bytes = bytes.split_to(len);
-            room.send(Packet::Data { job: self.shared.number, stream: StreamId::Stdin, offset, bytes });
-        }
-        Ok(true)
+    /// is over: then the rest is not sent. What was taken is kept until the server has it.
+    pub async fn write(&self, bytes: Bytes) -> bool {
+        self.hold.stdin.write(bytes).await
     }
 
-    /// Ends stdin and waits until the end is on its way.
-    ///
-    /// # Errors
-    /// The connection's failure.
-    pub async fn close(self) -> Result<(), Error> {
-        let room = self.shared.sender.reserve().await.map_err(|_| self.shared.failure())?;
-        if let Some(total) = self.shared.stdin.finish() {
-            room.send(Packet::Eof { job: self.shared.number, stream: StreamId::Stdin, total });
-        }
-        Ok(())
+    /// Ends stdin, behind everything that was written.
+    pub fn close(self) {
+        drop(self);
     }
 
     /// Gives up in the middle: stdin is left without an end, so that the command does not take what it got for all
-    /// of it. For a job that is about to be cancelled.
-    pub fn abandon(self) {
-        // What has ended already is not ended again by the drop.
-        self.shared.stdin.finish();
+    /// of it. For a job that is about to be cancelled, or left to the server.
+    pub fn abandon(mut self) {
+        self.abandoned = true;
     }
 
     /// Waits until the command is known to have consumed more than `offset` bytes; how many.
     pub async fn consumed_beyond(&self, offset: u64) -> u64 {
-        self.shared.stdin.consumed_beyond(offset).await
+        self.hold.stdin.consumed_beyond(offset).await
+    }
+
+    /// The offset in the job's stdin at which this client began to write; 0 unless another one has written before.
+    pub fn began(&self) -> u64 {
+        self.hold.began.get().map_or(0, |[stdin, ..]| *stdin)
     }
 
     /// Waits until the command has closed its stdin or is over.
     pub async fn stopped(&self) {
-        self.shared.stdin.stopped().await;
+        self.hold.stdin.stopped().await;
     }
 }
 
 impl Drop for JobStdin {
     fn drop(&mut self) {
-        if let Some(total) = self.shared.stdin.finish() {
-            let shared = Arc::clone(&self.shared);
-            let eof = Packet::Eof { job: shared.number, stream: StreamId::Stdin, total };
-            // The end must not be lost to a full queue, and a drop cannot wait.
-            if let Err(eof) = shared.sender.try_send(eof)
-                && let Ok(runtime) = tokio::runtime::Handle::try_current()
-            {
-                runtime.spawn(async move { shared.sender.send(eof).await });
-            }
+        if !self.abandoned {
+            self.hold.stdin.end();
         }
     }
 }
@@ -89,25 +66,63 @@ impl Drop for JobStdin {
 /// What a command writes. Dropping it before its end closes the command's pipe, as a local reader's death would.
 #[derive(Debug)]
 pub struct JobOutput {
-    shared: Arc<Shared>,
+    hold: Arc<Hold>,
     stream: StreamId,
+    /// Whether dropping it has no effect.
+    abandoned: bool,
+    /// What was taken, and was not all written at the time of its beginning.
+    rest: Option<(u64, Bytes)>,
+}
+
+/// A piece of a stream that was written at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where it begins in the stream.
+    pub offset: u64,
+    /// At least one byte.
+    pub bytes: Bytes,
+    /// When it was written, by the server's clock; `None` if the server does not say.
+    pub at: Option<SystemTime>,
 }
 
 impl JobOutput {
-    pub(crate) fn new(shared: Arc<Shared>, stream: StreamId) -> Self {
-        Self { shared, stream }
+    pub(crate) fn stdout(hold: Arc<Hold>) -> Self {
+        Self { hold, stream: StreamId::Stdout, abandoned: false, rest: None }
     }
 
-    /// The next bytes as they come; `None` at the end, or when the connection is lost: [`crate::Job::wait`] tells
+    pub(crate) fn stderr(hold: Arc<Hold>) -> Self {
+        Self { hold, stream: StreamId::Stderr, abandoned: false, rest: None }
+    }
+
+    /// The next bytes as they come; `None` at the end, or when the job is lost: [`crate::Job::wait`] tells
     /// which. The server sends more as this is called, so a caller that stops calling stops the command.
     pub async fn next(&mut self) -> Option<Bytes> {
-        let bytes = self.inbound().next().await?;
-        if let Some(ack) = self.inbound().delivered(bytes.len()) {
-            let packet = Packet::Ack { job: self.shared.number, stream: self.stream, ack };
-            // A lost connection shows at the next call.
-            self.shared.sender.send_control(packet).await.ok();
+        self.next_at().await.map(|(_, bytes)| bytes)
+    }
+
+    /// As [`JobOutput::next`], with the offset of the first byte in the stream.
+    pub async fn next_at(&mut self) -> Option<(u64, Bytes)> {
+        if let Some(rest) = self.rest.take() {
+            return Some(rest);
         }
-        Some(bytes)
+        let (offset, bytes) = self.inbound().next_at().await?;
+        if self.inbound().delivered(bytes.len()).is_some() {
+            self.hold.acknowledge(self.stream);
+        }
+        Some((offset, bytes))
+    }
+
+    /// As [`JobOutput::next_at`], with the time at which it was written; see [`crate::KnownJob::times`].
+    pub async fn next_written(&mut self) -> Option<Written> {
+        let (offset, mut bytes) = self.next_at().await?;
+        let (at, until) = self.hold.times.at(self.stream, offset);
+        let len = until.map_or(u64::MAX, |until| until.saturating_sub(offset));
+        if len < bytes.len() as u64 {
+            // Less than what there is, so it fits.
+            let rest = bytes.split_off(usize::try_from(len).unwrap_or(usize::MAX));
+            self.rest = Some((offset + len, rest));
+        }
+        Some(Written { offset, bytes, at })
     }
 
     /// Everything until the end.
@@ -119,20 +134,28 @@ impl JobOutput {
         all
     }
 
+    pub(crate) fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// Wants no more, and leaves the command's pipe open: for a job that is about to be left to the server, and whose output is
+    /// to be there for the next one.
+    pub fn abandon(mut self) {
+        self.abandoned = true;
+    }
+
     fn inbound(&self) -> &Inbound {
         match self.stream {
-            StreamId::Stderr => &self.shared.stderr,
-            StreamId::Stdout | StreamId::Stdin => &self.shared.stdout,
+            StreamId::Stderr => &self.hold.stderr,
+            StreamId::Stdout | StreamId::Stdin => &self.hold.stdout,
         }
     }
 }
 
 impl Drop for JobOutput {
     fn drop(&mut self) {
-        if self.inbound().stop() {
-            let packet = Packet::StopSending { job: self.shared.number, stream: self.stream };
-            // No room means that the connection is stuck; the command then waits at its full pipe.
-            self.shared.sender.try_send_control(packet).ok();
+        if !self.abandoned && self.inbound().stop() {
+            self.hold.stop(self.stream);
         }
     }
 }

@@ -17,32 +17,48 @@
 //! - [`Access`]: the key that proves who this side is, and the servers that are trusted
 //! - [`Command`]: what to run, argv or shell string
 //! - [`Job`]: a command that runs; [`JobStdin`] and [`JobOutput`] are its streams
+//! - [`KnownJob`]: a job that is there already, by its id ([`Client::job`], [`Client::jobs`])
+//! - [`Line`]: whether there is a connection, and for how long jobs are kept without one
 //! - [`Error`]: what failed, and whose fault it is
 //! - [`Target`], [`JobId`], [`Signal`], [`Outcome`], [`Bytes`]: what these take and give
 
 mod access;
 pub mod cli;
 mod client;
+mod clock;
 mod command;
 mod config;
 mod dial;
 mod error;
+mod hold;
 mod job;
 mod job_stream;
+mod known_job;
+mod line;
+#[cfg(feature = "model")]
+pub mod model;
+mod reconnect;
 mod repl;
 mod router;
+mod stdin;
+mod times;
+mod unsaid;
 
 pub use access::{Access, UnknownHosts};
 pub use client::Client;
 pub use command::{Command, Output, Stdin};
 pub use error::{Attempt, Denied, Distrust, Error, Untrusted};
 pub use job::{Finished, Job};
-pub use job_stream::{JobOutput, JobStdin};
+pub use job_stream::{JobOutput, JobStdin, Written};
+pub use known_job::{Event, Events, From, KnownJob, Offsets};
+pub use router::Line;
 
 pub use bytes::Bytes;
 pub use common::endpoint::{Endpoint, Target};
+pub use common::frame::StreamId;
 pub use common::invitation::Invitation;
-pub use common::job::{JobId, Outcome, Signal, StartFailure};
+pub use common::job::{JobId, OnDisconnect, Outcome, PeakMemory, Signal, StartFailure, Usage};
 pub use common::keys::known_hosts::HostName;
 pub use common::keys::{Fingerprint, PublicKey};
+pub use common::message::{JobState, JobSummary, Kept, Position, Refusal};
 pub use common::tls::Identity;

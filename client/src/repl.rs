@@ -26,8 +26,9 @@ use crate::cli::args::{Options, ReplOptions};
 use crate::cli::connection::Connection;
 use crate::cli::exit_code;
 use crate::cli::failure::Failure;
-use crate::cli::foreground::{Ending, attend};
-use crate::cli::output::Streams;
+use crate::cli::foreground::{Ending, Hands, attend};
+use crate::cli::line_status::LineStatus;
+use crate::cli::output::{Relayed, Streams};
 use crate::cli::report::{self, Reporter};
 use crate::cli::signals::Signals;
 use crate::error::Error;
@@ -60,8 +61,10 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
         }
     };
     let name = &connection.name;
+    // The editor has the terminal to itself.
+    let status = LineStatus::new(&connection.client, name, reporter).in_plain_words();
     let mut work =
-        Work { session, signals, reporter, source, errexit: repl.errexit, name, number: 0, code: 0 };
+        Work { session, signals, reporter, source, status, errexit: repl.errexit, name, number: 0, code: 0 };
     let left = work.run(&mut lines).await;
     lines.close().await;
     let code = match left {
@@ -88,6 +91,7 @@ struct Work<'a> {
     signals: Signals,
     reporter: &'a Reporter,
     source: Source<'a>,
+    status: LineStatus<'a>,
     errexit: bool,
     /// What the user calls the server.
     name: &'a str,
@@ -137,11 +141,12 @@ impl Work<'_> {
         if self.source != Source::Terminal {
             return Ok(String::new());
         }
-        tokio::select! {
-            asked = self.session.ask_directory() => asked?,
+        let interrupted = tokio::select! {
+            asked = self.status.during(self.session.ask_directory()) => asked.map(|()| None)?,
             // A server that does not answer: the directory known before will do.
-            signal = self.signals.next() => self.check(signal)?,
-        }
+            signal = self.signals.next() => Some(signal),
+        };
+        interrupted.map_or(Ok(()), |signal| self.check(signal))?;
         let directory = String::from_utf8_lossy(self.session.directory());
         Ok(escape(&format!("{}:{directory}$ ", self.name)).into_owned())
     }
@@ -199,7 +204,7 @@ impl Work<'_> {
             Err(error) => return Err(error.into()),
         };
         let output = Streams::take(&mut job).relay();
-        let ending = attend(self.session.client(), &job, output, async { Ok(()) }, &mut self.signals).await;
+        let ending = self.attend(&job, output).await;
         let signal = match ending {
             Ending::Over { result: Ok(finished), signal, .. } => {
                 if let Some(code) = self.session.left(&finished.outcome).await? {
@@ -210,7 +215,7 @@ impl Work<'_> {
             }
             Ending::Over { result: Err(error), signal, .. } => {
                 report::end_echo(signal);
-                return Err(Failure::lost(&job, error).await.into());
+                return Err(Failure::lost(&job, error, "").await.into());
             }
             Ending::Left => {
                 self.leave(&job);
@@ -226,10 +231,29 @@ impl Work<'_> {
                 self.code = exit_code::of_signal(signal);
                 Some(signal)
             }
-            Ending::Broken(failure) => return Err(failure.into()),
+            Ending::Broken(failure) => {
+                let fate = "the job is being ended".to_owned();
+                return Err(Failure::Broken { failure: Box::new(failure), fate }.into());
+            }
+            // Nobody looks for keys here.
+            Ending::Detached => None,
         };
         self.session.set_status(self.code);
         Ok(self.after(signal))
+    }
+
+    /// Stays with `job`, and says so when the line is lost meanwhile.
+    async fn attend(&mut self, job: &Job, output: impl Future<Output = Result<Relayed, Failure>>) -> Ending {
+        let reporter = self.reporter;
+        let kept = |signal: Signal| {
+            report::end_echo(Some(signal));
+            reporter.say(format_args!(
+                "the line is down: SIG{signal} is kept, and goes to the command once the line is back; Ctrl-C twice leaves it"
+            ));
+        };
+        let hands = Hands { signals: &mut self.signals, keyboard: None, kept: &kept };
+        let ending = attend(self.session.client(), job, output, async { Ok(()) }, hands);
+        self.status.during(ending).await
     }
 
     fn finish(&mut self, finished: &Finished, signal: Option<Signal>) {

@@ -1,163 +1,315 @@
-//! Brings what arrives on a connection to the jobs and callers that wait for it.
-//!
-//! The reading task never waits for a job: a job that does not take its output delays no other.
+//! What this side has to do with one server, whatever connection there is: its jobs, and callers that wait for an answer. Nothing
+//! is read from a connection here.
 
-use std::collections::{HashMap, VecDeque};
+mod arrivals;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::connection::{ConnectionError, PacketReader, PacketSender, PacketWriter};
+use common::connection::{Closed, PacketSender};
 use common::endpoint::Endpoint;
-use common::frame::{JobNumber, Kind, StreamId};
-use common::greeting::{Close, CloseCode, VERSION};
+use common::frame::JobNumber;
 use common::keys::PublicKey;
 use common::limits;
-use common::message::{ClientMessage, ServerMessage};
+use common::message::{ClientMessage, JobSummary, Refusal};
 use common::packet::{Echo, Packet};
 use common::stream::Budget;
-use common::transport::{ReadHalf, WriteHalf};
-use tokio::sync::{oneshot, watch};
-use tokio::time;
+use tokio::sync::{Notify, oneshot, watch};
 
-use crate::error::{Denied, Error};
-use crate::job::Shared;
+use crate::error::Error;
+use crate::hold::{Hold, Link, Origin};
 
-/// How long a server may take to answer the greeting.
-const GREETING_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Most of a stranger's first bytes that an error repeats.
-const SAID: usize = 32;
-
-/// One connection's meeting point of tasks and callers.
+/// The meeting point of tasks and callers.
 #[derive(Debug)]
 pub(crate) struct Router {
-    endpoint: Endpoint,
-    key: Option<PublicKey>,
+    pub(crate) endpoint: Endpoint,
+    /// The key that the server has been shown.
+    pub(crate) key: Option<PublicKey>,
     table: Mutex<Table>,
-    greeting: watch::Sender<Greeting>,
+    line: watch::Sender<Line>,
     budget: Budget,
+    /// Is told when something about a job finds no room in the queue to the server.
+    crowded: Arc<Notify>,
 }
 
-#[derive(Debug)]
+/// The state of the line to the server.
+#[derive(Debug, Clone)]
+pub enum Line {
+    /// The first greeting is not answered yet.
+    Greeting,
+    /// The server has let this client in.
+    Up,
+    /// The connection is lost, and another one is being made.
+    Down {
+        /// Since when.
+        since: Instant,
+        /// Why.
+        error: Error,
+        /// For how long the server keeps the most patient of the jobs, from when it has noticed; `None` if for good.
+        grace: Option<Duration>,
+    },
+    /// There is no connection, and will be none.
+    Closed(Error),
+}
+
+#[derive(Debug, Default)]
 struct Table {
-    /// `None` once the connection is closed or failed, so that the writer can end.
-    sender: Option<PacketSender<ClientMessage>>,
-    jobs: HashMap<JobNumber, Arc<Shared>>,
+    /// `None` while there is no connection on which everything is said that was said before.
+    link: Option<Link>,
+    generation: u64,
+    /// The server has let this client in, on this connection or on another.
+    welcome: bool,
+    /// No further connection is wanted.
+    closed: bool,
+    jobs: BTreeMap<u32, Arc<Hold>>,
+    requests: HashMap<JobNumber, Request>,
     last_number: u32,
     pings: VecDeque<(u64, Instant, oneshot::Sender<Duration>)>,
     next_ping: u64,
     going_away: bool,
 }
 
-#[derive(Debug, Clone)]
-enum Greeting {
-    Awaited,
-    Done,
-    Failed(Error),
+/// A question that is no job.
+#[derive(Debug)]
+struct Request {
+    listed: Vec<JobSummary>,
+    answer: oneshot::Sender<Result<Vec<JobSummary>, Refusal>>,
 }
 
 impl Router {
-    /// `key` is the one that the server has been shown.
-    pub(crate) fn new(
-        sender: PacketSender<ClientMessage>,
-        endpoint: Endpoint,
-        key: Option<PublicKey>,
-    ) -> Self {
-        let table = Table {
-            sender: Some(sender),
-            jobs: HashMap::new(),
-            last_number: 0,
-            pings: VecDeque::new(),
-            next_ping: 0,
-            going_away: false,
-        };
+    pub(crate) fn new(endpoint: Endpoint, key: Option<PublicKey>) -> Self {
         Self {
             endpoint,
             key,
-            table: Mutex::new(table),
-            greeting: watch::Sender::new(Greeting::Awaited),
+            table: Mutex::default(),
+            line: watch::Sender::new(Line::Greeting),
             budget: Budget::new(limits::CONNECTION_WINDOW),
+            crowded: Arc::default(),
         }
     }
 
+    /// The state of the line, and its changes.
+    pub(crate) fn line(&self) -> watch::Receiver<Line> {
+        self.line.subscribe()
+    }
+
     pub(crate) async fn ready(&self) -> Result<(), Error> {
-        let mut greeting = self.greeting.subscribe();
-        let state = greeting.wait_for(|state| !matches!(state, Greeting::Awaited)).await;
+        let mut line = self.line.subscribe();
+        let state = line.wait_for(|state| matches!(state, Line::Up | Line::Closed(_))).await;
         match state.as_deref() {
-            Ok(Greeting::Failed(error)) => Err(error.clone()),
+            Ok(Line::Closed(error)) => Err(error.clone()),
             Ok(_) => Ok(()),
             Err(_) => Err(Error::Closed),
         }
     }
 
-    /// The queue to the server.
-    pub(crate) fn sender(&self) -> Result<PacketSender<ClientMessage>, Error> {
-        self.lock().sender.clone().ok_or_else(|| self.failure())
-    }
-
-    /// Gives a new job its number and a place in the table, and starts it with `request`. Numbers go out in the order
-    /// in which they are given, whoever else is starting a job meanwhile.
-    pub(crate) async fn start(&self, request: ClientMessage) -> Result<Arc<Shared>, Error> {
-        let sender = self.sender()?;
-        // Among the control packets, or a signal could overtake it; DATA is queued later, and behind both.
-        let room = sender.reserve_control().await.map_err(|_| self.failure())?;
+    /// Takes hold of a job. Numbers go out in the order in which they are given, whoever else is starting a job meanwhile.
+    pub(crate) async fn hold(&self, origin: Origin) -> Result<Arc<Hold>, Error> {
+        let sender = self.present()?.map(|link| link.sender);
+        // Among the control packets, or an order could overtake it; DATA is queued later, and behind both.
+        let room = match &sender {
+            Some(sender) => sender.reserve_control().await.ok(),
+            None => None,
+        };
         let mut table = self.lock();
-        if table.sender.is_none() {
+        if table.closed {
             drop(table);
             return Err(self.failure());
         }
+        table.jobs.retain(|_, hold| !hold.has_left());
         if table.jobs.len() >= limits::JOBS_PER_CONNECTION {
             return Err(Error::TooManyJobs);
         }
-        table.last_number = table.last_number.checked_add(1).ok_or(Error::TooManyJobs)?;
-        let number = JobNumber(table.last_number);
-        let job = Arc::new(Shared::new(number, sender.clone(), self.budget.clone()));
-        table.jobs.insert(number, Arc::clone(&job));
-        room.send(Packet::Message { job: number, message: request });
-        Ok(job)
+        let number = table.next_number()?;
+        let hold = Arc::new(Hold::new(number, origin, self.budget.clone(), Arc::clone(&self.crowded)));
+        table.jobs.insert(number.0, Arc::clone(&hold));
+        // Else it goes out with the others when there is a connection.
+        if let (Some(room), Some(link)) = (room, table.link.clone())
+            && sender.as_ref().is_some_and(|sender| sender.is_same(&link.sender))
+        {
+            room.send(Packet::Message { job: number, message: hold.request() });
+            hold.asked(link);
+        }
+        Ok(hold)
+    }
+
+    /// Asks something that is no job.
+    pub(crate) async fn ask(
+        &self,
+        message: ClientMessage,
+    ) -> Result<Result<Vec<JobSummary>, Refusal>, Error> {
+        self.up().await?;
+        let link = self.present()?.ok_or_else(|| self.failure())?;
+        let room = link.sender.reserve_control().await.map_err(|_| self.failure())?;
+        let (answer, waiting) = oneshot::channel();
+        {
+            let mut table = self.lock();
+            let number = table.next_number()?;
+            table.requests.insert(number, Request { listed: Vec::new(), answer });
+            room.send(Packet::Message { job: number, message });
+        }
+        waiting.await.map_err(|_| self.failure())
     }
 
     /// Sends a ping and waits for its pong. Pings go out in the order in which their answers are waited for.
     pub(crate) async fn ping(&self) -> Result<Duration, Error> {
+        let link = match self.present()? {
+            Some(link) => link,
+            None => {
+                self.up().await?;
+                self.present()?.ok_or_else(|| self.failure())?
+            }
+        };
         let (answer, waiting) = oneshot::channel();
-        let sender = self.sender()?;
-        let room = sender.reserve_control().await.map_err(|_| self.failure())?;
+        let room = link.sender.reserve_control().await.map_err(|_| self.failure())?;
         {
             let mut table = self.lock();
-            table.next_ping += 1;
-            let token = table.next_ping;
+            let token = table.next_ping();
             table.pings.push_back((token, Instant::now(), answer));
             room.send(Packet::Ping(Echo { token, payload: Bytes::new() }));
         }
         waiting.await.map_err(|_| self.failure())
     }
 
+    /// Asks for a sign of life that nobody waits for.
+    pub(crate) fn nudge(&self) {
+        let mut table = self.lock();
+        let Some(link) = table.link.clone() else { return };
+        let token = table.next_ping();
+        let ping = Packet::Ping(Echo { token, payload: Bytes::new() });
+        // No room means that the connection is stuck, which shows as silence.
+        if link.sender.try_send_control(ping).is_ok() {
+            let (answer, _) = oneshot::channel();
+            table.pings.push_back((token, Instant::now(), answer));
+        }
+    }
+
     pub(crate) fn is_going_away(&self) -> bool {
         self.lock().going_away
     }
 
-    /// Lets the writer end once its queue is empty.
+    /// Whether the server has ever let this client in.
+    pub(crate) fn is_welcome(&self) -> bool {
+        self.lock().welcome
+    }
+
+    /// Whether no further connection is wanted.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Waits until no further connection is wanted.
+    pub(crate) async fn closed(&self) {
+        // The sender is ours, so there is always something to wait for.
+        self.line.subscribe().wait_for(|line| matches!(line, Line::Closed(_))).await.ok();
+    }
+
+    /// Lets the present connection end once its queue is empty, and makes no other.
     pub(crate) fn close(&self) {
         self.fail(Error::Closed);
     }
 
-    /// What is wrong, once something is.
-    fn failure(&self) -> Error {
-        match &*self.greeting.borrow() {
-            Greeting::Failed(error) => error.clone(),
-            Greeting::Awaited | Greeting::Done => Error::Closed,
+    /// The server has let this client in.
+    pub(crate) fn welcomed(&self) {
+        self.lock().welcome = true;
+        self.line.send_if_modified(|line| {
+            let news = !matches!(line, Line::Up | Line::Closed(_));
+            if news {
+                *line = Line::Up;
+            }
+            news
+        });
+    }
+
+    /// The connection is lost, and another one will be made: nobody is told but who looks at the line. `false` if none is wanted.
+    pub(crate) fn lose_line(&self, error: Error) -> bool {
+        let mut table = self.lock();
+        table.unlink();
+        table.jobs.retain(|_, hold| !hold.has_left());
+        if table.closed || table.jobs.is_empty() {
+            return false;
+        }
+        let graces = table.jobs.values().map(|hold| hold.grace());
+        let grace = graces.reduce(|one, other| Some(one?.max(other?))).flatten();
+        drop(table);
+        self.line.send_replace(Line::Down { since: Instant::now(), error, grace });
+        true
+    }
+
+    /// How long the server waits at most for the jobs that this side has hold of.
+    pub(crate) fn grace(&self) -> Duration {
+        let table = self.lock();
+        table
+            .jobs
+            .values()
+            .map(|hold| hold.grace().unwrap_or(common::job::DEFAULT_GRACE))
+            .max()
+            .unwrap_or_default()
+    }
+
+    /// There is a first connection, on which nothing was said yet.
+    pub(crate) fn begin(&self, sender: PacketSender<ClientMessage>) {
+        let mut table = self.lock();
+        table.generation = 1;
+        table.link = Some(Link { sender, generation: 1 });
+    }
+
+    /// Says everything again on a new connection that has to be known there. From then on it is the one that is used.
+    async fn rejoin(&self, sender: PacketSender<ClientMessage>) -> Result<Link, Closed> {
+        let (link, mut last) = {
+            let mut table = self.lock();
+            if let Some(link) = table.link.as_ref().filter(|link| link.sender.is_same(&sender)) {
+                // Nothing was lost before the first.
+                return Ok(link.clone());
+            }
+            table.generation += 1;
+            table.going_away = false;
+            (Link { sender, generation: table.generation }, 0)
+        };
+        while let Some(hold) = self.next_after(last, &link) {
+            last = hold.number.0;
+            let request = Packet::Message { job: hold.number, message: hold.request() };
+            link.sender.send_control(request).await?;
+        }
+        Ok(link)
+    }
+
+    /// Says on a connection what has to be said there: at first what was said on another one, then what finds no room. Without
+    /// end, unless the connection has one.
+    pub(crate) async fn speak(&self, sender: PacketSender<ClientMessage>) -> Result<(), Closed> {
+        let Link { sender, generation } = self.rejoin(sender).await?;
+        loop {
+            let jobs: Vec<_> = self.lock().jobs.values().map(Arc::clone).collect();
+            for hold in jobs {
+                while hold.waits_for_room(generation)
+                    && hold.say_one(generation, sender.reserve_control().await?)
+                {}
+            }
+            self.crowded.notified().await;
         }
     }
 
-    /// Ends everything that waits on this connection, with the first reason given.
-    fn fail(&self, error: Error) {
+    /// The next job that has to be said; without any, the connection is the one that is used.
+    fn next_after(&self, last: u32, link: &Link) -> Option<Arc<Hold>> {
         let mut table = self.lock();
-        let first = table.sender.take().is_some();
+        table.jobs.retain(|_, hold| !hold.has_left());
+        let next = table.jobs.range(last + 1..).next().map(|(_, hold)| Arc::clone(hold));
+        if next.is_none() && !table.closed {
+            table.link = Some(link.clone());
+        }
+        next
+    }
+
+    /// Ends everything that waits, with the first reason given.
+    pub(crate) fn fail(&self, error: Error) {
+        let mut table = self.lock();
+        let first = !std::mem::replace(&mut table.closed, true);
+        table.unlink();
         let jobs = std::mem::take(&mut table.jobs);
-        table.pings.clear();
         if first {
-            self.greeting.send_replace(Greeting::Failed(error.clone()));
+            self.line.send_replace(Line::Closed(error.clone()));
         }
         drop(table);
         for job in jobs.into_values() {
@@ -165,183 +317,50 @@ impl Router {
         }
     }
 
+    /// What is wrong, once something is.
+    pub(crate) fn failure(&self) -> Error {
+        match &*self.line.borrow() {
+            Line::Closed(error) | Line::Down { error, .. } => error.clone(),
+            Line::Greeting | Line::Up => Error::Closed,
+        }
+    }
+
+    async fn up(&self) -> Result<(), Error> {
+        self.ready().await
+    }
+
+    fn present(&self) -> Result<Option<Link>, Error> {
+        let table = self.lock();
+        if table.closed {
+            drop(table);
+            return Err(self.failure());
+        }
+        Ok(table.link.clone())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn job(&self, number: JobNumber) -> Result<Option<Arc<Shared>>, ConnectionError> {
-        let table = self.lock();
-        match table.jobs.get(&number) {
-            Some(job) => Ok(Some(Arc::clone(job))),
-            None if number.0 <= table.last_number => Ok(None),
-            None => Err(ConnectionError::Violation("a frame for a job that was never started")),
-        }
-    }
-
-    async fn handle(&self, packet: Packet<ServerMessage>) -> Result<(), ConnectionError> {
-        match packet {
-            Packet::Message { job, message } => self.handle_message(job, message),
-            Packet::Data { job, stream, offset, bytes } => {
-                let Some(job) = self.job(job)? else { return Ok(()) };
-                Ok(job.inbound(stream)?.receive(offset, bytes)?)
-            }
-            Packet::Eof { job, stream, total } => {
-                let Some(job) = self.job(job)? else { return Ok(()) };
-                Ok(job.inbound(stream)?.finish(total)?)
-            }
-            Packet::Ack { job, ack, .. } => {
-                let Some(job) = self.job(job)? else { return Ok(()) };
-                Ok(job.stdin.acknowledge(ack)?)
-            }
-            Packet::StopSending { job, .. } => {
-                if let Some(job) = self.job(job)? {
-                    job.stdin.stop();
-                }
-                Ok(())
-            }
-            Packet::Ping(echo) => {
-                if let Ok(sender) = self.sender() {
-                    // A closed writer shows where it failed, not here.
-                    sender.send_control(Packet::Pong(echo)).await.ok();
-                }
-                Ok(())
-            }
-            Packet::Pong(echo) => self.handle_pong(&echo),
-            Packet::Close(Close { code, text }) => Err(ConnectionError::ClosedByPeer { code, text }),
-            Packet::Hello(_) | Packet::Welcome(_) => Err(ConnectionError::Violation("a second greeting")),
-        }
-    }
-
-    fn handle_message(&self, number: JobNumber, message: ServerMessage) -> Result<(), ConnectionError> {
-        let of_connection = number == JobNumber::CONNECTION;
-        if of_connection != matches!(message, ServerMessage::GoingAway) {
-            return Err(ConnectionError::Violation("a message about the wrong job"));
-        }
-        match message {
-            ServerMessage::GoingAway => self.lock().going_away = true,
-            ServerMessage::Started { process_id } => {
-                if let Some(job) = self.job(number)? {
-                    job.start(process_id);
-                }
-            }
-            ServerMessage::Ended(ended) => {
-                if let Some(job) = self.job(number)? {
-                    self.lock().jobs.remove(&number);
-                    job.end(ended);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn handle_pong(&self, echo: &Echo) -> Result<(), ConnectionError> {
-        let first = self.lock().pings.pop_front();
-        match first {
-            Some((token, sent, answer)) if token == echo.token => {
-                // Whoever asked may have stopped waiting.
-                answer.send(sent.elapsed()).ok();
-                Ok(())
-            }
-            _ => Err(ConnectionError::Violation("a pong without its ping")),
-        }
-    }
 }
 
-impl Shared {
-    fn inbound(&self, stream: StreamId) -> Result<&common::stream::Inbound, ConnectionError> {
-        match stream {
-            StreamId::Stdout => Ok(&self.stdout),
-            StreamId::Stderr => Ok(&self.stderr),
-            StreamId::Stdin => Err(ConnectionError::Violation("stdin from the server")),
+impl Table {
+    fn next_number(&mut self) -> Result<JobNumber, Error> {
+        self.last_number = self.last_number.checked_add(1).ok_or(Error::TooManyJobs)?;
+        Ok(JobNumber(self.last_number))
+    }
+
+    fn next_ping(&mut self) -> u64 {
+        self.next_ping += 1;
+        self.next_ping
+    }
+
+    /// There is no connection any more.
+    fn unlink(&mut self) {
+        self.link = None;
+        self.pings.clear();
+        self.requests.clear();
+        for hold in self.jobs.values() {
+            hold.unlink();
         }
     }
-}
-
-/// The reading task: ends when the connection does.
-pub(crate) async fn read(router: Arc<Router>, source: ReadHalf) {
-    let mut reader = PacketReader::new(source);
-    let error = match greet(&router, &mut reader).await {
-        Err(error) => error,
-        Ok(()) => match route(&router, &mut reader).await {
-            Ok(()) => Error::ServerGone,
-            Err(error) => error.into(),
-        },
-    };
-    if let Error::Connection(failure) = &error
-        && failure.is_violation()
-        && let Ok(sender) = router.sender()
-    {
-        let close = Close::new(CloseCode::Violation, failure.to_string());
-        // If the queue is full the peer will do without the reason.
-        sender.try_send_control(Packet::Close(close)).ok();
-    }
-    router.fail(error);
-}
-
-/// The writing task: ends when everything is said or nothing more can be.
-pub(crate) async fn write(
-    router: Arc<Router>,
-    queue: PacketWriter<ClientMessage>,
-    sink: WriteHalf,
-    stall: Duration,
-) {
-    if let Err(error) = queue.run(sink, stall).await {
-        // A peer that closes often says why; the reader, which may be about to see it, gets a moment to do so.
-        let mut greeting = router.greeting.subscribe();
-        let said = greeting.wait_for(|state| matches!(state, Greeting::Failed(_)));
-        time::timeout(Duration::from_millis(100), said).await.ok();
-        router.fail(error.into());
-    }
-}
-
-/// Waits for WELCOME, and tells a server that does not speak Telex from one that does.
-async fn greet(router: &Router, reader: &mut PacketReader<ReadHalf, ServerMessage>) -> Result<(), Error> {
-    let not_telex = |said: &[u8]| Error::NotTelex {
-        endpoint: router.endpoint.clone(),
-        said: said.get(..SAID.min(said.len())).unwrap_or_default().to_vec(),
-    };
-    let first = time::timeout(GREETING_TIMEOUT, reader.next_of(&[Kind::Welcome, Kind::Close])).await;
-    match first {
-        Err(_) => Err(ConnectionError::GreetingTimeout { within: GREETING_TIMEOUT }.into()),
-        Ok(Ok(Some(Packet::Welcome(welcome)))) if welcome.version != VERSION => {
-            Err(ConnectionError::Violation("the server chose a version that was not offered").into())
-        }
-        Ok(Ok(Some(Packet::Welcome(_)))) => {
-            router.greeting.send_if_modified(|state| {
-                let awaited = matches!(state, Greeting::Awaited);
-                if awaited {
-                    *state = Greeting::Done;
-                }
-                awaited
-            });
-            Ok(())
-        }
-        Ok(Ok(Some(Packet::Close(Close { code: CloseCode::Denied, text })))) => {
-            let endpoint = router.endpoint.clone();
-            Err(Error::Denied(Arc::new(Denied { endpoint, key: router.key, text })))
-        }
-        Ok(Ok(Some(Packet::Close(Close { code, text })))) => Err(Error::Refused { code, text }),
-        Ok(Ok(Some(_))) => Err(ConnectionError::Violation("the first frame was no greeting").into()),
-        Ok(Ok(None)) => Err(not_telex(&[])),
-        Ok(Err(ConnectionError::Packet(_))) => Err(not_telex(reader.unread())),
-        Ok(Err(_)) if !may_be_greeting(reader.unread()) => Err(not_telex(reader.unread())),
-        Ok(Err(error)) => Err(error.into()),
-    }
-}
-
-/// Whether a server of ours may have begun like this before the connection failed: then its word was cut off, and a
-/// job may run there. A little-endian length of a few thousand at most, then the kind.
-fn may_be_greeting(said: &[u8]) -> bool {
-    let is = |at: usize, expected: &[u8]| said.get(at).is_none_or(|byte| expected.contains(byte));
-    is(2, &[0]) && is(3, &[0]) && is(4, &[Kind::Welcome as u8, Kind::Close as u8])
-}
-
-async fn route(
-    router: &Router,
-    reader: &mut PacketReader<ReadHalf, ServerMessage>,
-) -> Result<(), ConnectionError> {
-    while let Some(packet) = reader.next().await? {
-        router.handle(packet).await?;
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! Knows nothing of TLS, which is one such stream, and holds no truth about jobs: losing a connection loses time only.
 
 mod gather;
+mod liveness;
 mod reader;
 mod sink;
 mod writer;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use gather::Gather;
+pub use liveness::{Liveness, Sign};
 pub use reader::PacketReader;
 pub use sink::Sink;
 pub use writer::{Closed, PacketSender, PacketWriter, packet_bytes, packet_queue};
@@ -37,6 +39,9 @@ pub enum ConnectionError {
     /// The byte stream ended inside a frame.
     #[error("the connection ended inside a frame")]
     Truncated,
+    /// Nothing came from the peer for [`crate::limits::LOST_AFTER`], although it was asked for a sign of life.
+    #[error("the peer has fallen silent")]
+    Silent,
     /// The peer took nothing of what we wrote for [`crate::limits::WRITE_STALL`].
     #[error("the peer has stopped reading")]
     Stalled,
@@ -80,7 +85,7 @@ impl ConnectionError {
             Self::Packet(_) | Self::Stream(_) | Self::Violation(_) => Blame::Peer,
             Self::GreetingTimeout { .. } | Self::ClosedByPeer { .. } => Blame::Peer,
             Self::Unsendable(_) => Blame::LocalUser,
-            Self::Truncated | Self::Stalled | Self::Io(_) => Blame::Network,
+            Self::Truncated | Self::Silent | Self::Stalled | Self::Io(_) => Blame::Network,
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Coded by hand and small, so that nothing but this file and the frame header is exposed to strangers.
 
+use std::net::{IpAddr, SocketAddr};
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -12,13 +14,16 @@ use crate::limits;
 pub const MAGIC: [u8; 8] = *b"TELEX\0\r\n";
 
 /// The version this crate speaks; see the version rule in `docs/protocol.md`.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// Extension tag of the software's name and version.
 const TAG_SOFTWARE: u16 = 1;
 
 /// Extension tag of an invitation's token.
 const TAG_TOKEN: u16 = 2;
+
+/// Extension tag of the client's own address: 16 bytes of IPv6, or of IPv4 in its form, and the port.
+const TAG_ADDRESS: u16 = 3;
 
 /// How a client claims to be allowed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +49,8 @@ pub struct Hello {
     pub user: String,
     /// Name and version of the software, for people.
     pub software: String,
+    /// The client's end of the TCP connection, as its own system knows it.
+    pub address: Option<SocketAddr>,
 }
 
 impl Hello {
@@ -55,6 +62,7 @@ impl Hello {
             method: Method::Transport,
             user: user.to_owned(),
             software: software.to_owned(),
+            address: None,
         }
     }
 
@@ -76,6 +84,9 @@ impl Hello {
         if let Method::Invitation(token) = &self.method {
             put_extension(&mut out, TAG_TOKEN, &token.to_bytes());
         }
+        if let Some(address) = self.address {
+            put_extension(&mut out, TAG_ADDRESS, &address_bytes(address));
+        }
         out.freeze()
     }
 
@@ -91,13 +102,13 @@ impl Hello {
         let user_len = rest.try_get_u8().map_err(|_| GreetingError::Truncated)?;
         let user = text(take(&mut rest, user_len.into())?)?;
         let extensions = Extensions::take(rest)?;
-        let software = extensions.software;
+        let (software, address) = (extensions.software, extensions.address);
         let method = match method {
             0 => Method::Transport,
             1 => Method::Invitation(extensions.token.ok_or(GreetingError::NoToken)?),
             number => Method::Unknown(number),
         };
-        Ok(Self { lowest, highest, method, user, software })
+        Ok(Self { lowest, highest, method, user, software, address })
     }
 
     /// The version to use with a peer that greets so, if there is one.
@@ -274,6 +285,7 @@ fn put_extension(out: &mut BytesMut, tag: u16, value: &[u8]) {
 struct Extensions {
     software: String,
     token: Option<Token>,
+    address: Option<SocketAddr>,
 }
 
 impl Extensions {
@@ -290,11 +302,31 @@ impl Extensions {
                     let token = value.try_into().map_err(|_| GreetingError::NoToken)?;
                     extensions.token = Some(Token::from_bytes(token));
                 }
+                TAG_ADDRESS => extensions.address = Some(address(value)?),
                 _ => {}
             }
         }
         Ok(extensions)
     }
+}
+
+fn address_bytes(address: SocketAddr) -> [u8; 18] {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    };
+    let mut bytes = [0; 18];
+    let (host, port) = bytes.split_at_mut(16);
+    host.copy_from_slice(&ip.octets());
+    port.copy_from_slice(&address.port().to_le_bytes());
+    bytes
+}
+
+fn address(bytes: &[u8]) -> Result<SocketAddr, GreetingError> {
+    let (ip, port) = bytes.split_first_chunk::<16>().ok_or(GreetingError::Truncated)?;
+    let port = <[u8; 2]>::try_from(port).map_err(|_| GreetingError::Truncated)?;
+    let ip = IpAddr::from(*ip).to_canonical();
+    Ok(SocketAddr::new(ip, u16::from_le_bytes(port)))
 }
 
 fn cut(text: &str, limit: usize) -> &str {

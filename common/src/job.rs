@@ -12,6 +12,7 @@ mod signal;
 mod spec;
 
 pub use byte_string::ByteString;
+pub(crate) use byte_string::bounded;
 pub use digest::Digest;
 pub use id::{JobId, JobIdError};
 pub use keeping::{DEFAULT_GRACE, Keeping, OnDisconnect};

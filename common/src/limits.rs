@@ -62,6 +62,10 @@ pub const JOB_NICE: RangeInclusive<i8> = -20..=19;
 /// opens another connection.
 pub const JOBS_PER_CONNECTION: usize = 256;
 
+/// Jobs that a server lists at once. Above what one client's jobs may take of the disk; a longer list has no end that is worth
+/// waiting for.
+pub const JOBS_LISTED: usize = 65_536;
+
 /// Control packets waiting to be written on a connection. When it is full, reading stops: a peer that does not
 /// read what it asked for cannot make us remember it.
 pub const CONTROL_QUEUE: usize = 256;
@@ -73,6 +77,12 @@ pub const ORDERED_QUEUE: usize = 4;
 /// Chunks below this size are gathered into larger ones while they wait, so that a peer that sends single bytes
 /// cannot make bookkeeping outweigh its window.
 pub const GATHER_BELOW: usize = 16 * 1024;
+
+/// How long a connection may be quiet before one side asks the other for a sign of life.
+pub const PING_AFTER: Duration = Duration::from_secs(15);
+
+/// How long a connection may be quiet before it counts as lost: three unanswered pings, and as long again as one takes.
+pub const LOST_AFTER: Duration = Duration::from_secs(60);
 
 /// How long a peer over TCP may leave what we write untaken before it counts as dead. A slow reader is hardly
 /// concerned: its windows close before the transport fills up.

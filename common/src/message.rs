@@ -1,28 +1,76 @@
 //! Requests and responses, with the limits of what carries them.
 
+mod attach;
+mod listing;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use attach::{
+    Attach, Attached, AttachmentId, Begins, Order, Position, Refusal, Role, StdinProgress, Wanted,
+};
+pub use listing::{COMMAND_BYTES, JobState, JobSummary, Kept};
+
 use crate::encoding::{self, EncodingError};
 use crate::frame::{Kind, StreamId};
-use crate::job::{Ended, JobId, Signal, Spec};
+use crate::job::{Digest, Ended, JobId, Keeping, Spec};
 use crate::limits;
 
 /// What a client asks of a server. New ones go at the end; the order is the wire's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ClientMessage {
-    /// Run this specification under this id, once.
-    Start {
-        /// The id, chosen by the client.
-        id: JobId,
-        /// What to run.
-        spec: Spec,
+    /// Run this, once.
+    Start(Start),
+    /// Take hold of a job that is there already.
+    Attach(Attach),
+    /// Tell the job that this client has hold of what to do.
+    Order {
+        /// 1 for the first of this attachment, and one more for each.
+        sequence: u64,
+        /// What.
+        order: Order,
     },
-    /// Send this signal to the job's process group.
-    Signal(Signal),
-    /// End the job and its tree.
-    Cancel,
+    /// Let go of the job, for good and in good order.
+    Leave,
+    /// List the jobs that this client may know of.
+    List {
+        /// Those that are over, too.
+        all: bool,
+    },
+    /// Forget a job that is over, with its output.
+    Forget {
+        /// Its id, or the beginning of one with which no other of its owner's begins.
+        job: JobId,
+    },
+}
+
+/// The request to run something, once. Said again, it attaches to what it has started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Start {
+    /// The job's id, chosen by the client.
+    pub id: JobId,
+    /// Of the specification with the usual [`Keeping`], as this client has first encoded it: how long a job waits for its client
+    /// does not make it another one.
+    pub digest: Digest,
+    /// Who will be attached to it.
+    pub attachment: AttachmentId,
+    /// Milliseconds since this was said for the first time, rounded up; 0 if that is now.
+    pub age_ms: u64,
+    /// What to run.
+    pub spec: Spec,
+}
+
+impl Start {
+    /// The first request to run `spec` under `id`.
+    ///
+    /// # Errors
+    /// [`MessageError`] if it cannot be encoded.
+    pub fn new(id: JobId, attachment: AttachmentId, spec: Spec) -> Result<Self, MessageError> {
+        let told_apart = Spec { keeping: Keeping::default(), ..spec.clone() };
+        let digest = Digest::of(&encoding::encode(&told_apart)?);
+        Ok(Self { id, digest, attachment, age_ms: 0, spec })
+    }
 }
 
 /// What a server tells a client. New ones go at the end; the order is the wire's.
@@ -32,11 +80,51 @@ pub enum ServerMessage {
     Started {
         /// Its process id on the server.
         process_id: u32,
+        /// Milliseconds for which the job waits for a client whose line is lost; `None` if it is kept.
+        grace_ms: Option<u64>,
     },
     /// The job is over; last of its frames.
     Ended(Ended),
-    /// The server stops: it takes no more jobs and ends those it has.
+    /// The server stops: it takes no more jobs, and ends those that have no supervisor.
     GoingAway,
+    /// The client has hold of the job; first of its frames.
+    Attached(Attached),
+    /// An order was carried out, and all before it.
+    Applied {
+        /// Its number.
+        sequence: u64,
+    },
+    /// A request is not granted; last frame about its job number.
+    Refused(Refusal),
+    /// Another client has taken this one's place; last frame about its job number.
+    Superseded,
+    /// One job of a list.
+    Listed(JobSummary),
+    /// What was asked for is done or said; last frame about its job number.
+    Done,
+    /// The stream goes on at another offset: what lies between is not kept any more.
+    Skipped {
+        /// The stream.
+        stream: StreamId,
+        /// Where it goes on.
+        to: u64,
+    },
+    /// What follows in the stream was written then.
+    Written {
+        /// The stream.
+        stream: StreamId,
+        /// Offset of the first byte that this is true of.
+        from: u64,
+        /// Milliseconds since 1970.
+        unix_ms: u64,
+    },
+    /// An order is not carried out, and never will be; those before it were.
+    Declined {
+        /// Its number.
+        sequence: u64,
+        /// Why, for people.
+        reason: String,
+    },
 }
 
 /// A message that knows its direction, so that one sent the wrong way does not compile.

@@ -1,18 +1,21 @@
 //! A stream: bytes with absolute offsets, an acknowledgement, a window.
 //!
 //! [`SendState`] and [`ReceiveState`] are the rules, without I/O. [`Outbound`] and [`Inbound`] let tasks wait on
-//! them. [`Budget`] bounds what all streams together may hold.
+//! them. [`Retained`] is what a sender keeps for the case that it has to send it again. [`Budget`] bounds what all
+//! streams together may hold.
 
 mod budget;
 mod inbound;
 mod outbound;
 mod receive;
+mod retained;
 mod send;
 
 pub use budget::Budget;
 pub use inbound::Inbound;
 pub use outbound::{Outbound, Stopped};
-pub use receive::ReceiveState;
+pub use receive::{ReceiveProgress, ReceiveState};
+pub use retained::Retained;
 pub use send::SendState;
 use thiserror::Error;
 

@@ -252,14 +252,26 @@ fn row_of_message<M: Message + Debug>(rows: Vec<Row<M>>, name: &str) -> Vec<u8> 
 
 #[test]
 fn lengths_inside_messages_are_not_believed() {
-    // Id, argv, two words, directory, environment, name, value.
-    refuse_claims::<ClientMessage>(&row_of_message(client_rows(), "Argv"), &[4, 20, 28, 38, 49, 61, 69, 78]);
+    // Id, argv, two words, directory, environment, name, value; behind the id a digest, an attachment and an age.
+    let argv = row_of_message(client_rows(), "Argv");
+    refuse_claims::<ClientMessage>(&argv, &[4, 68, 76, 86, 97, 109, 117, 126]);
     // Id, text, environment.
-    refuse_claims::<ClientMessage>(&row_of_message(client_rows(), "Shell"), &[4, 20, 33]);
+    refuse_claims::<ClientMessage>(&row_of_message(client_rows(), "Shell"), &[4, 68, 81]);
+    // Id, streams.
+    refuse_claims::<ClientMessage>(&row_of_message(client_rows(), "Writer"), &[4, 28]);
+    refuse_claims::<ClientMessage>(&row_of_message(client_rows(), "Forget"), &[4]);
     // Totals; behind texts, their lengths first.
-    refuse_claims::<ServerMessage>(&row_of_message(server_rows(), "Exited"), &[9]);
+    refuse_claims::<ServerMessage>(&row_of_message(server_rows(), "Ended { outcome: Exited"), &[9]);
     refuse_claims::<ServerMessage>(&row_of_message(server_rows(), "NotFound"), &[12, 21, 33]);
     refuse_claims::<ServerMessage>(&row_of_message(server_rows(), "Lost"), &[8, 18]);
+    // Id, streams.
+    refuse_claims::<ServerMessage>(&row_of_message(server_rows(), "Attached"), &[4, 30]);
+    refuse_claims::<ServerMessage>(&row_of_message(server_rows(), "Denied"), &[8]);
+    // Id, command, writer, owner, what is kept.
+    refuse_claims::<ServerMessage>(
+        &row_of_message(server_rows(), "Running { process_id"),
+        &[4, 24, 43, 60, 71],
+    );
 }
 
 #[test]
@@ -267,27 +279,42 @@ fn a_claim_in_a_message_of_full_size_allocates_no_more_than_the_message() {
     let start = row_of_message(client_rows(), "Shell");
     let mut payload = start[HEADER_LEN..].to_vec();
     payload.resize(limits::REQUEST_PAYLOAD, 0);
-    for claim in [limits::REQUEST_PAYLOAD - 28, limits::REQUEST_PAYLOAD, usize::MAX] {
-        payload[20..28].copy_from_slice(&(claim as u64).to_le_bytes());
+    for claim in [limits::REQUEST_PAYLOAD - 76, limits::REQUEST_PAYLOAD, usize::MAX] {
+        payload[68..76].copy_from_slice(&(claim as u64).to_le_bytes());
         let (result, Memory { largest, .. }) = memory_of(|| message::decode::<ClientMessage>(&payload));
         assert!(result.is_err() && largest <= LARGEST_BLOCK, "{largest} bytes for {claim}: {result:?}");
     }
 }
 
+/// A payload with `count` items in place of the list at `at`, behind which `rest` goes on.
+fn with_count(payload: &[u8], at: usize, count: usize, item: &[u8], rest: usize) -> Vec<u8> {
+    [&payload[..at], &(count as u64).to_le_bytes(), &item.repeat(count), &payload[rest..]].concat()
+}
+
 #[test]
 fn more_items_than_a_list_may_have_are_refused() {
-    let start = row_of_message(client_rows(), "Argv");
-    let end = row_of_message(server_rows(), "Exited");
-    let with_count = |payload: &[u8], at: usize, count: usize, item: &[u8], rest: usize| {
-        [&payload[..at], &(count as u64).to_le_bytes(), &item.repeat(count), &payload[rest..]].concat()
-    };
-    let (start, end) = (&start[HEADER_LEN..], &end[HEADER_LEN..]);
+    let payload = |row: Vec<u8>| row[HEADER_LEN..].to_vec();
+    let start = payload(row_of_message(client_rows(), "Argv"));
+    let attach = payload(row_of_message(client_rows(), "Writer"));
+    let end = payload(row_of_message(server_rows(), "Ended { outcome: Exited"));
+    let attached = payload(row_of_message(server_rows(), "Attached"));
+    let listed = payload(row_of_message(server_rows(), "Running { process_id"));
+    // Where a list is, an item of it, where it ends, and how many items it may have.
+    let requests: [(_, _, &[u8], _, _); 3] = [
+        (&start, 68, &[0; 8], 96, limits::ARGUMENTS),
+        (&start, 109, &[0; 16], 136, limits::VARIABLES),
+        (&attach, 28, &[&[1][..], &[0; 12]].concat(), 70, 4),
+    ];
+    let responses: [(_, _, &[u8], _, _); 3] =
+        [(&end, 9, &[1; 9], 35, 4), (&attached, 30, &[1; 9], 56, 4), (&listed, 71, &[1; 17], 96, 4)];
     for (extra, fits) in [(0, true), (1, false)] {
-        let words = with_count(start, 20, limits::ARGUMENTS + extra, &[0; 8], 48);
-        let variables = with_count(start, 61, limits::VARIABLES + extra, &[0; 16], 88);
-        let totals = with_count(end, 9, 4 + extra, &[1; 9], 35);
-        assert_eq!(message::decode::<ClientMessage>(&words).is_ok(), fits, "{extra} words too many");
-        assert_eq!(message::decode::<ClientMessage>(&variables).is_ok(), fits, "{extra} variables too many");
-        assert_eq!(message::decode::<ServerMessage>(&totals).is_ok(), fits, "{extra} totals too many");
+        for (payload, at, item, rest, most) in requests {
+            let list = with_count(payload, at, most + extra, item, rest);
+            assert_eq!(message::decode::<ClientMessage>(&list).is_ok(), fits, "{extra} more than {most}");
+        }
+        for (payload, at, item, rest, most) in responses {
+            let list = with_count(payload, at, most + extra, item, rest);
+            assert_eq!(message::decode::<ServerMessage>(&list).is_ok(), fits, "{extra} more than {most}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use common::connection::{Closed, ConnectionError, PacketReader, PacketSender, pa
 use common::frame::{JobNumber, StreamId};
 use common::job::{ByteString, Program, Signal, Spec};
 use common::limits;
-use common::message::ClientMessage;
+use common::message::{AttachmentId, ClientMessage, Order, Start};
 use common::packet::{Ack, Packet};
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::time::{self, Instant};
@@ -92,7 +92,8 @@ async fn control_packets_overtake_what_is_queued() {
     for offset in 0..limits::ORDERED_QUEUE {
         sender.send(data(offset as u64, 100)).await.unwrap();
     }
-    let signal = Packet::Message { job: JobNumber(1), message: ClientMessage::Signal(Signal::INT) };
+    let interrupt = ClientMessage::Order { sequence: 1, order: Order::Signal(Signal::INT) };
+    let signal = Packet::Message { job: JobNumber(1), message: interrupt };
     sender.send_control(signal.clone()).await.unwrap();
     sender.send_control(ack(0)).await.unwrap();
     drop(sender);
@@ -123,6 +124,13 @@ async fn full_queues_take_no_more() {
     assert_eq!(waiting.await, Err(Closed));
     assert_eq!(sender.try_send_control(ack(9)), Err(ack(9)));
     sender.closed().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_knows_its_own_queues_from_others() {
+    let (one, _writer) = packet_queue::<ClientMessage>();
+    let (other, _other_writer) = packet_queue();
+    assert!(one.is_same(&one.clone()) && !one.is_same(&other));
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +199,8 @@ async fn a_message_over_its_limit_is_an_error_and_writes_nothing() {
     let (near, far) = tokio::io::duplex(1 << 20);
     let (sender, writer) = packet_queue();
     let spec = Spec::new(Program::Shell(ByteString(vec![b'x'; limits::REQUEST_PAYLOAD])));
-    let message = ClientMessage::Start { id: "long".parse().unwrap(), spec };
+    let start = Start::new("long".parse().unwrap(), AttachmentId(1), spec).unwrap();
+    let message = ClientMessage::Start(start);
     sender.send(Packet::Message { job: JobNumber(1), message }).await.unwrap();
     drop(sender);
     let error = writer.run(near, limits::WRITE_STALL).await.unwrap_err();

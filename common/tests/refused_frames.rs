@@ -225,10 +225,22 @@ fn an_invitation_without_a_whole_token_is_refused() {
 }
 
 #[test]
+fn an_address_of_another_length_is_refused() {
+    let greeting = "54 45 4c 45 58 00 0d 0a  02 00 02 00 00 00";
+    for length in (0..40_usize).filter(|length| *length != 18) {
+        let hello = hex(&format!("{greeting} 03 00 {length:02x} 00 {}", "ff ".repeat(length)));
+        assert_eq!(Hello::decode(&hello), Err(GreetingError::Truncated), "{length} bytes");
+    }
+    let mapped = "00 00 00 00 00 00 00 00 00 00 ff ff c0 00 02 01 88 13";
+    let hello = Hello::decode(&hex(&format!("{greeting} 03 00 12 00 {mapped}"))).unwrap();
+    assert_eq!(hello.address, Some("192.0.2.1:5000".parse().unwrap()));
+}
+
+#[test]
 fn unknown_extensions_of_a_greeting_are_skipped() {
     let magic = "54 45 4c 45 58 00 0d 0a";
-    let extensions = "03 00 03 00 ff ff ff  01 00 01 00 78  ff ff 00 00";
-    let hello = Hello::decode(&hex(&format!("{magic} 01 00 01 00 00 00 {extensions}"))).unwrap();
+    let extensions = "04 00 03 00 ff ff ff  01 00 01 00 78  ff ff 00 00";
+    let hello = Hello::decode(&hex(&format!("{magic} 02 00 02 00 00 00 {extensions}"))).unwrap();
     assert_eq!(hello, Hello::new("", "x"));
     let welcome = Welcome::decode(&hex(&format!("{magic} 01 00 {extensions}"))).unwrap();
     assert_eq!(welcome, Welcome { version: 1, software: "x".into() });

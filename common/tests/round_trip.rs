@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at the first thing that is not as it should be")]
 
 use std::fmt::Debug;
+use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use common::connection::{ConnectionError, packet_bytes};
@@ -10,11 +11,14 @@ use common::frame::{self, HEADER_LEN, JobNumber, Kind, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
 use common::invitation::Token;
 use common::job::{
-    ByteString, Ended, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, Resource, ResourceLimits,
-    Signal, Spec, StartFailure, StreamTotal, Usage, Variable,
+    ByteString, Digest, Ended, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, Resource,
+    ResourceLimits, Signal, Spec, StartFailure, StreamTotal, Usage, Variable,
 };
 use common::limits;
-use common::message::{self, ClientMessage, Message, MessageError, ServerMessage};
+use common::message::{
+    self, Attach, Attached, AttachmentId, Begins, ClientMessage, JobState, JobSummary, Kept, Message,
+    MessageError, Order, Position, Refusal, Role, ServerMessage, Start, StdinProgress, Wanted,
+};
 use common::packet::{Ack, Echo, Packet};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -68,11 +72,42 @@ fn spec() -> impl Strategy<Value = Spec> {
     )
 }
 
+fn attachment() -> impl Strategy<Value = AttachmentId> {
+    any::<u64>().prop_map(AttachmentId)
+}
+
+fn start() -> impl Strategy<Value = Start> {
+    let digest = any::<[u8; 32]>().prop_map(Digest::from_bytes);
+    (job_id(), digest, attachment(), any::<u64>(), spec())
+        .prop_map(|(id, digest, attachment, age_ms, spec)| Start { id, digest, attachment, age_ms, spec })
+}
+
+fn stream() -> impl Strategy<Value = StreamId> {
+    prop::sample::select(&StreamId::ALL[..])
+}
+
+fn attach() -> impl Strategy<Value = Attach> {
+    let role = prop::sample::select(&[Role::Writer, Role::Reader, Role::Snapshot, Role::Controller][..]);
+    let from =
+        prop_oneof![Just(Position::Oldest), Just(Position::Newest), any::<u64>().prop_map(Position::At),];
+    let wanted =
+        (stream(), from, any::<u64>()).prop_map(|(stream, from, window)| Wanted { stream, from, window });
+    (job_id(), attachment(), role, vec(wanted, 0..=4), any::<bool>())
+        .prop_map(|(job, attachment, role, streams, times)| Attach { job, attachment, role, streams, times })
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![signal().prop_map(Order::Signal), Just(Order::Cancel), Just(Order::Keep)]
+}
+
 fn client_message() -> impl Strategy<Value = ClientMessage> {
     prop_oneof![
-        4 => (job_id(), spec()).prop_map(|(id, spec)| ClientMessage::Start { id, spec }),
-        1 => signal().prop_map(ClientMessage::Signal),
-        1 => Just(ClientMessage::Cancel),
+        4 => start().prop_map(ClientMessage::Start),
+        2 => attach().prop_map(ClientMessage::Attach),
+        2 => (any::<u64>(), order()).prop_map(|(sequence, order)| ClientMessage::Order { sequence, order }),
+        1 => Just(ClientMessage::Leave),
+        1 => any::<bool>().prop_map(|all| ClientMessage::List { all }),
+        1 => job_id().prop_map(|job| ClientMessage::Forget { job }),
     ]
 }
 
@@ -124,26 +159,88 @@ fn keeping() -> impl Strategy<Value = Keeping> {
     })
 }
 
-fn server_message() -> impl Strategy<Value = ServerMessage> {
-    let total = (prop::sample::select(&StreamId::ALL[..]), any::<u64>())
-        .prop_map(|(stream, bytes)| StreamTotal { stream, bytes });
-    let ended =
-        (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>(), (any::<u64>(), usage(), any::<bool>()))
-            .prop_map(|(outcome, totals, stdin_consumed, output_left_open, rest)| {
-                let (wall_us, usage, out_of_memory) = rest;
-                ServerMessage::Ended(Ended {
-                    outcome,
-                    totals,
-                    stdin_consumed,
-                    output_left_open,
-                    wall_us,
-                    usage,
-                    out_of_memory,
-                })
-            });
+fn ended() -> impl Strategy<Value = Ended> {
+    let total = (stream(), any::<u64>()).prop_map(|(stream, bytes)| StreamTotal { stream, bytes });
+    (outcome(), vec(total, 0..=4), any::<u64>(), any::<bool>(), (any::<u64>(), usage(), any::<bool>()))
+        .prop_map(|(outcome, totals, stdin_consumed, output_left_open, (wall_us, usage, out_of_memory))| {
+            Ended { outcome, totals, stdin_consumed, output_left_open, wall_us, usage, out_of_memory }
+        })
+}
+
+fn attached() -> impl Strategy<Value = Attached> {
+    let begins = (stream(), any::<u64>()).prop_map(|(stream, at)| Begins { stream, at });
+    let stdin = any::<(u64, u64, u64)>().prop_map(|(received, limit, consumed)| StdinProgress {
+        received,
+        limit,
+        consumed,
+    });
+    let numbers = any::<(Option<u32>, Option<u64>, u64)>();
+    (job_id(), numbers, vec(begins, 0..=4), prop::option::of(stdin)).prop_map(
+        |(id, (process_id, grace_ms, applied), streams, stdin)| Attached {
+            id,
+            process_id,
+            grace_ms,
+            streams,
+            stdin,
+            applied,
+        },
+    )
+}
+
+fn refusal() -> impl Strategy<Value = Refusal> {
     prop_oneof![
-        4 => ended,
-        1 => any::<u32>().prop_map(|process_id| ServerMessage::Started { process_id }),
+        Just(Refusal::Unknown),
+        any::<u32>().prop_map(|jobs| Refusal::Ambiguous { jobs }),
+        Just(Refusal::Conflict),
+        (stream(), any::<u64>()).prop_map(|(stream, oldest)| Refusal::Trimmed { stream, oldest }),
+        (stream(), any::<u64>()).prop_map(|(stream, end)| Refusal::Beyond { stream, end }),
+        Just(Refusal::Running),
+        text().prop_map(Refusal::Denied),
+        text().prop_map(Refusal::Unavailable),
+    ]
+}
+
+fn summary() -> impl Strategy<Value = JobSummary> {
+    let state = prop_oneof![
+        Just(JobState::Starting),
+        any::<u32>().prop_map(|process_id| JobState::Running { process_id }),
+        (outcome(), any::<u64>())
+            .prop_map(|(outcome, ended_unix_ms)| JobState::Over { outcome, ended_unix_ms }),
+    ];
+    let kept =
+        (stream(), any::<(u64, u64)>()).prop_map(|(stream, (oldest, end))| Kept { stream, oldest, end });
+    let people = (text(), prop::option::of(text()), prop::option::of(text()));
+    (job_id(), state, people, any::<(u64, u32, bool)>(), vec(kept, 0..=4)).prop_map(
+        |(id, state, (command, writer, owner), (started_unix_ms, readers, supervised), kept)| JobSummary {
+            id,
+            state,
+            command,
+            started_unix_ms,
+            writer,
+            readers,
+            supervised,
+            owner,
+            kept,
+        },
+    )
+}
+
+fn server_message() -> impl Strategy<Value = ServerMessage> {
+    let started = any::<(u32, Option<u64>)>()
+        .prop_map(|(process_id, grace_ms)| ServerMessage::Started { process_id, grace_ms });
+    let written = (stream(), any::<(u64, u64)>())
+        .prop_map(|(stream, (from, unix_ms))| ServerMessage::Written { stream, from, unix_ms });
+    prop_oneof![
+        4 => ended().prop_map(ServerMessage::Ended),
+        1 => started,
+        2 => attached().prop_map(ServerMessage::Attached),
+        1 => any::<u64>().prop_map(|sequence| ServerMessage::Applied { sequence }),
+        2 => refusal().prop_map(ServerMessage::Refused),
+        1 => prop::sample::select(&[ServerMessage::Superseded, ServerMessage::Done][..]),
+        2 => summary().prop_map(ServerMessage::Listed),
+        1 => (stream(), any::<u64>()).prop_map(|(stream, to)| ServerMessage::Skipped { stream, to }),
+        1 => written,
+        1 => any::<(u64, String)>().prop_map(|(sequence, reason)| ServerMessage::Declined { sequence, reason }),
     ]
 }
 
@@ -154,9 +251,13 @@ fn hello<M: Debug>() -> impl Strategy<Value = Packet<M>> {
         any::<[u8; 32]>().prop_map(|token| Method::Invitation(Token::from_bytes(token))),
         (2..=u8::MAX).prop_map(Method::Unknown)
     ];
-    (any::<u16>(), any::<u16>(), method, text(), text()).prop_map(
-        |(lowest, highest, method, user, software)| {
-            Packet::Hello(Hello { lowest, highest, method, user, software })
+    // An address of IPv4 in the form of IPv6 is read as what it is, and a scope is not sent.
+    let address =
+        any::<SocketAddr>().prop_map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
+    let versions = any::<(u16, u16)>();
+    (versions, method, text(), text(), prop::option::of(address)).prop_map(
+        |((lowest, highest), method, user, software, address)| {
+            Packet::Hello(Hello { lowest, highest, method, user, software, address })
         },
     )
 }
@@ -259,20 +360,20 @@ proptest! {
 
 #[test]
 fn messages_fill_their_limit_and_go_no_further() {
-    // What surrounds a shell string has 58 bytes; support/rows.rs has them one by one.
+    // What surrounds a shell string has 106 bytes; support/rows/requests.rs has them one by one.
     let start = |len: usize| {
         let spec = Spec::new(Program::Shell(ByteString(vec![b'x'; len])));
-        let message = ClientMessage::Start { id: "job1".parse().unwrap(), spec };
-        Packet::Message { job: JobNumber(1), message }
+        let start = Start::new("job1".parse().unwrap(), AttachmentId(1), spec).unwrap();
+        Packet::Message { job: JobNumber(1), message: ClientMessage::Start(start) }
     };
-    let most = limits::REQUEST_PAYLOAD - 58;
+    let most = limits::REQUEST_PAYLOAD - 106;
     assert_round_trip(start(most));
     let error = packet_bytes(start(most + 1)).unwrap_err();
     let ConnectionError::Unsendable(MessageError::TooLong { length, limit }) = error else {
         panic!("{error:?}");
     };
     assert_eq!((length, limit), (limits::REQUEST_PAYLOAD + 1, Kind::Request.payload_limit()));
-    // Message and outcome number, length, no totals, stdin, a switch, wall time, no usage, a switch.
+    // Message and outcome number, length, no totals, stdin, a switch, wall, no usage, a switch: 4 + 4 + 8 + 8 + 8 + 1 + 8 + 1 + 1.
     let lost = |len: usize| {
         let outcome = Outcome::Lost("x".repeat(len));
         let ended = Ended::without_output(outcome);
@@ -292,7 +393,8 @@ fn a_start_of_many_words_and_variables_decodes_to_itself() {
     let variable = Variable { name: word.clone(), value: word.clone() };
     let spec =
         Spec { environment: vec![variable; 500], ..Spec::new(Program::Argv(vec![word; limits::ARGUMENTS])) };
-    let message = ClientMessage::Start { id: "many".parse().unwrap(), spec };
+    let start = Start::new("many".parse().unwrap(), AttachmentId(1), spec).unwrap();
+    let message = ClientMessage::Start(start);
     assert_round_trip(Packet::Message { job: JobNumber(1), message });
 }
 

@@ -20,8 +20,11 @@ use bytes::BytesMut;
 use common::connection::packet_bytes;
 use common::frame::{self, Kind, StreamId};
 use common::greeting::CloseCode;
-use common::job::{Outcome, Program, Signal, Spec, StartFailure};
-use common::message::{ClientMessage, Message, ServerMessage};
+use common::job::{OnDisconnect, Outcome, PeakMemory, Program, Signal, Spec, StartFailure};
+use common::message::{
+    Attach, ClientMessage, JobState, JobSummary, Message, Order, Position, Refusal, Role, ServerMessage,
+    Start,
+};
 use common::packet::Packet;
 
 use rows::{Row, client_rows, close_code_on_the_page, server_rows};
@@ -76,29 +79,35 @@ fn every_kind_has_its_number_its_limit_and_a_row() {
 }
 
 #[test]
-fn every_close_code_is_known_and_on_the_page() {
+fn every_close_code_is_known() {
     let codes = successors(Some(CloseCode::Version), |code| close_code_on_the_page(*code).1);
     assert_eq!(codes.collect::<Vec<_>>(), CloseCode::ALL);
-    let page = include_str!("../../docs/protocol.md").split_once("| code | name | meaning |\n").unwrap().1;
-    let table = page.split("\n\n").next().unwrap();
-    let numbers = table.lines().skip(1).map(|row| row.split('|').nth(1).unwrap().trim().parse().unwrap());
-    let expected = CloseCode::ALL.map(|code| hex::hex(close_code_on_the_page(code).0)[0]);
-    assert_eq!(numbers.collect::<Vec<u8>>(), expected);
 }
 
 fn request_on_the_page(message: &ClientMessage) -> &'static str {
     match message {
-        ClientMessage::Start { spec: Spec { program: Program::Argv(_), .. }, .. } => "0 argv",
-        ClientMessage::Start { spec: Spec { program: Program::Shell(_), .. }, .. } => "0 shell",
-        ClientMessage::Signal(_) => "1",
-        ClientMessage::Cancel => "2",
+        ClientMessage::Start(Start { spec: Spec { program: Program::Argv(_), .. }, .. }) => "0 argv",
+        ClientMessage::Start(Start { spec: Spec { program: Program::Shell(_), .. }, .. }) => "0 shell",
+        ClientMessage::Attach(Attach { role, .. }) => match role {
+            Role::Writer => "1 writer",
+            Role::Reader => "1 reader",
+            Role::Snapshot => "1 snapshot",
+            Role::Controller => "1 controller",
+        },
+        ClientMessage::Order { order, .. } => match order {
+            Order::Signal(_) => "2 signal",
+            Order::Cancel => "2 cancel",
+            Order::Keep => "2 keep",
+        },
+        ClientMessage::Leave => "3",
+        ClientMessage::List { .. } => "4",
+        ClientMessage::Forget { .. } => "5",
     }
 }
 
 fn response_on_the_page(message: &ServerMessage) -> &'static str {
     match message {
         ServerMessage::Started { .. } => "0",
-        ServerMessage::GoingAway => "2",
         ServerMessage::Ended(ended) => match &ended.outcome {
             Outcome::Exited(_) => "1 0",
             Outcome::Signaled { .. } => "1 1",
@@ -115,6 +124,29 @@ fn response_on_the_page(message: &ServerMessage) -> &'static str {
                 StartFailure::Limit { .. } => "1 4 6",
             },
         },
+        ServerMessage::GoingAway => "2",
+        ServerMessage::Attached(_) => "3",
+        ServerMessage::Applied { .. } => "4",
+        ServerMessage::Refused(refusal) => match refusal {
+            Refusal::Unknown => "5 0",
+            Refusal::Ambiguous { .. } => "5 1",
+            Refusal::Conflict => "5 2",
+            Refusal::Trimmed { .. } => "5 3",
+            Refusal::Beyond { .. } => "5 4",
+            Refusal::Running => "5 5",
+            Refusal::Denied(_) => "5 6",
+            Refusal::Unavailable(_) => "5 7",
+        },
+        ServerMessage::Superseded => "6",
+        ServerMessage::Listed(JobSummary { state, .. }) => match state {
+            JobState::Starting => "7 starting",
+            JobState::Running { .. } => "7 running",
+            JobState::Over { .. } => "7 over",
+        },
+        ServerMessage::Done => "8",
+        ServerMessage::Skipped { .. } => "9",
+        ServerMessage::Written { .. } => "10",
+        ServerMessage::Declined { .. } => "11",
     }
 }
 
@@ -135,13 +167,73 @@ fn numbers<M>(rows: Vec<Row<M>>, name: impl Fn(&M) -> &'static str) -> BTreeSet<
 #[test]
 fn every_message_has_its_number_and_a_row() {
     let requests = numbers(client_rows(), request_on_the_page);
-    assert_eq!(requests, BTreeSet::from(["0 argv", "0 shell", "1", "2"]));
+    let attach = ["1 writer", "1 reader", "1 snapshot", "1 controller"];
+    let order = ["2 signal", "2 cancel", "2 keep"];
+    let expected = ["0 argv", "0 shell", "3", "4", "5"].into_iter().chain(attach).chain(order);
+    assert_eq!(requests, expected.collect());
     let responses = numbers(server_rows(), response_on_the_page);
-    let expected = [
-        "0", "1 0", "1 1", "1 2", "1 3", "1 4 0", "1 4 1", "1 4 2", "1 4 3", "1 4 4", "1 4 5", "1 4 6",
-        "1 5", "2",
-    ];
-    assert_eq!(responses, BTreeSet::from(expected));
+    let ended =
+        ["1 0", "1 1", "1 2", "1 3", "1 4 0", "1 4 1", "1 4 2", "1 4 3", "1 4 4", "1 4 5", "1 4 6", "1 5"];
+    let refused = ["5 0", "5 1", "5 2", "5 3", "5 4", "5 5", "5 6", "5 7"];
+    let listed = ["7 starting", "7 running", "7 over"];
+    let expected = ["0", "2", "3", "4", "6", "8", "9", "10", "11"].into_iter().chain(ended).chain(refused);
+    assert_eq!(responses, expected.chain(listed).collect());
+}
+
+/// The numbers in the first column of the table on the page below `head`.
+fn numbers_on_the_page(head: &str) -> Vec<u8> {
+    let page = include_str!("../../docs/protocol.md").split_once(head).unwrap().1;
+    let table = page.split("\n\n").next().unwrap();
+    table.lines().skip(1).map(|row| row.split('|').nth(1).unwrap().trim().parse().unwrap()).collect()
+}
+
+#[test]
+fn the_tables_of_the_page_have_every_number() {
+    let first = |names: BTreeSet<&'static str>| -> Vec<u8> {
+        let numbers: BTreeSet<u8> =
+            names.iter().map(|name| name.split(' ').next().unwrap().parse().unwrap()).collect();
+        numbers.into_iter().collect()
+    };
+    let requests = first(numbers(client_rows(), request_on_the_page));
+    assert_eq!(numbers_on_the_page("| no. | REQUEST | meaning |\n"), requests);
+    let responses = first(numbers(server_rows(), response_on_the_page));
+    assert_eq!(numbers_on_the_page("| no. | RESPONSE | job | meaning |\n"), responses);
+    assert_eq!(numbers_on_the_page("| no. | reason | meaning |\n"), [0, 1, 2, 3, 4, 5, 6, 7]);
+    let expected = CloseCode::ALL.map(|code| hex::hex(close_code_on_the_page(code).0)[0]);
+    assert_eq!(numbers_on_the_page("| code | name | meaning |\n"), expected);
+}
+
+#[test]
+fn every_choice_inside_a_message_has_a_row() {
+    let mut choices = BTreeSet::new();
+    for row in client_rows() {
+        match row.packet {
+            Packet::Message { message: ClientMessage::Attach(attach), .. } => {
+                choices.extend(attach.streams.iter().map(|wanted| match wanted.from {
+                    Position::Oldest => "oldest",
+                    Position::Newest => "newest",
+                    Position::At(_) => "at",
+                }));
+            }
+            Packet::Message { message: ClientMessage::Start(start), .. } => {
+                choices.insert(match start.spec.keeping.on_disconnect {
+                    OnDisconnect::Kill => "kill",
+                    OnDisconnect::Keep => "keep",
+                });
+            }
+            _ => {}
+        }
+    }
+    for row in server_rows() {
+        let Packet::Message { message: ServerMessage::Ended(ended), .. } = row.packet else { continue };
+        choices.insert(match ended.usage.map(|usage| usage.peak_memory) {
+            Some(PeakMemory::Exactly(_)) => "exactly",
+            Some(PeakMemory::AtMost(_)) => "at most",
+            None => "no usage",
+        });
+    }
+    let expected = ["oldest", "newest", "at", "kill", "keep", "exactly", "at most", "no usage"];
+    assert_eq!(choices, BTreeSet::from(expected));
 }
 
 #[test]

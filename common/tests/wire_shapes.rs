@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use common::job::{ByteString, Program, Spec, Variable};
 use common::limits;
-use common::message::{self, ClientMessage, Message, ServerMessage};
+use common::message::{self, AttachmentId, ClientMessage, Message, ServerMessage, Start};
 use serde::de::value::Error;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, SeqAccess, VariantAccess,
@@ -22,6 +22,9 @@ use serde::forward_to_deserialize_any;
 
 /// Types within types that a message may have.
 const DEEPEST: usize = 8;
+
+/// Bytes of an array: a digest.
+const LONGEST_ARRAY: usize = 32;
 
 /// How long anything may take to be read or refused: the best of some tries, as others use the machine, too.
 const QUICK: Duration = Duration::from_millis(10);
@@ -85,6 +88,7 @@ impl<'de> Deserializer<'de> for &mut Walk {
     leaves! {
         deserialize_bool visit_bool true, 1;
         deserialize_u8 visit_u8 1, 1;
+        deserialize_i8 visit_i8 1, 1;
         deserialize_u16 visit_u16 1, 2;
         deserialize_u32 visit_u32 1, 4;
         deserialize_u64 visit_u64 1, 8;
@@ -124,6 +128,19 @@ impl<'de> Deserializer<'de> for &mut Walk {
         Ok(value)
     }
 
+    /// An array, whose length is its type's and not the peer's.
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
+        if len > LONGEST_ARRAY {
+            return Err(Error::custom(format!("an array of {len}")));
+        }
+        let before = self.bytes;
+        let value = visitor.visit_seq(Items { walk: self, left: len })?;
+        if self.bytes - before != len {
+            return Err(Error::custom("an array of something else than bytes"));
+        }
+        Ok(value)
+    }
+
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
@@ -151,7 +168,7 @@ impl<'de> Deserializer<'de> for &mut Walk {
 
     // Numbers of another width, floats, maps and the like are not part of the wire.
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 u128 i128 f32 f64 char unit unit_struct tuple tuple_struct map identifier ignored_any
+        i16 i32 i64 u128 i128 f32 f64 char unit unit_struct tuple_struct map identifier ignored_any
     }
 }
 
@@ -234,10 +251,14 @@ fn walk<M: Message>() -> usize {
 
 #[test]
 fn no_message_holds_itself_and_no_list_is_free() {
-    // Starts of two kinds, a signal, a cancel.
-    assert_eq!(walk::<ClientMessage>(), 4);
-    // The outcomes, one of which has six reasons; a start, and a goodbye.
-    assert_eq!(walk::<ServerMessage>(), 1 + (5 + 6) + 1);
+    let outcomes = 5 + 6 + 4;
+    // An outcome: five that are none of the start, six failures of it, and a limit that cannot be kept, of four kinds.
+    // Starts of two programs that are kept or not; four roles, each from three positions; three orders; and to leave, list,
+    // forget.
+    assert_eq!(walk::<ClientMessage>(), 2 * 2 + 4 * 3 + 3 + 3);
+    // Ends, each with memory counted in two ways; eight refusals; jobs that start, run, or are over; and a start, a goodbye, a
+    // hold, an order carried out and one declined, one taken over, one that is done, and what was skipped and written.
+    assert_eq!(walk::<ServerMessage>(), outcomes * 2 + 8 + (1 + 1 + outcomes) + 9);
 }
 
 #[test]
@@ -255,6 +276,12 @@ fn a_walker_sees_what_it_looks_for() {
     assert!(error.to_string().contains("holds itself"), "{error}");
     let free = <Vec<Nothing> as serde::Deserialize>::deserialize(&mut Walk::default()).unwrap_err();
     assert!(free.to_string().contains("without a byte"), "{free}");
+    let long = <[u8; 32] as serde::Deserialize>::deserialize(&mut Walk::default());
+    assert!(long.is_ok(), "{long:?}");
+    let wide = <[u32; 4] as serde::Deserialize>::deserialize(&mut Walk::default()).unwrap_err();
+    assert!(wide.to_string().contains("else than bytes"), "{wide}");
+    let pair = <(u8, Vec<u8>) as serde::Deserialize>::deserialize(&mut Walk::default()).unwrap_err();
+    assert!(pair.to_string().contains("else than bytes"), "{pair}");
 }
 
 /// Payloads as large as they get, of one pattern throughout: numbers of variants, lengths and flags one after the other.
@@ -266,7 +293,7 @@ fn patterns(limit: usize) -> Vec<Vec<u8>> {
     let patterns: Vec<_> = numbers.chain(lengths).chain(bytes).collect();
     let repeated = |pattern: &Vec<u8>| pattern.iter().copied().cycle().take(limit).collect::<Vec<u8>>();
     let mut payloads: Vec<_> = patterns.iter().map(repeated).collect();
-    for first in 0..6_u32 {
+    for first in 0..11_u32 {
         payloads.extend(patterns.iter().map(|pattern| {
             let mut payload = repeated(pattern);
             payload[..4].copy_from_slice(&first.to_le_bytes());
@@ -301,7 +328,8 @@ fn a_start_with_as_many_parts_as_there_may_be_is_read_at_once() {
     let words = vec![ByteString(vec![b'x'; 40]); limits::ARGUMENTS];
     let variable = Variable { name: "A".into(), value: ByteString(vec![b'x'; 15]) };
     let spec = Spec { environment: vec![variable; limits::VARIABLES], ..Spec::new(Program::Argv(words)) };
-    let start = ClientMessage::Start { id: "job1".parse().unwrap(), spec };
+    let start = Start::new("job1".parse().unwrap(), AttachmentId(1), spec).unwrap();
+    let start = ClientMessage::Start(start);
     let payload = message::encode(&start).unwrap();
     assert!(payload.len() > limits::REQUEST_PAYLOAD * 3 / 4);
     is_quick("a large START", || assert_eq!(message::decode::<ClientMessage>(&payload).as_ref(), Ok(&start)));

@@ -128,10 +128,14 @@ pub(crate) enum Action<'a> {
     Ping,
     /// A job. Its specification is made what may be run.
     Start(&'a mut Spec),
-    /// A signal for a job of this connection.
-    Signal,
-    /// The end of a job of this connection.
-    Cancel,
+    /// Hold of a job of its own.
+    Attach,
+    /// An order to a job that it has hold of.
+    Order,
+    /// To see which jobs are its own.
+    List,
+    /// To have a job of its own forgotten.
+    Forget,
 }
 
 /// Whether `principal` may do `action`.
@@ -141,8 +145,8 @@ pub(crate) enum Action<'a> {
 pub(crate) fn authorize(principal: &Principal, action: Action<'_>) -> Result<(), Denial> {
     match action {
         Action::Start(spec) => authorize_start(&principal.options, spec),
-        // A connection reaches no jobs but those that were started on it.
-        Action::Ping | Action::Signal | Action::Cancel => Ok(()),
+        // Whose jobs are within reach is the scope's business.
+        Action::Ping | Action::Attach | Action::Order | Action::List | Action::Forget => Ok(()),
     }
 }
 

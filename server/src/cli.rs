@@ -35,11 +35,16 @@ use crate::host_key;
 use crate::invitations::Invitations;
 use crate::key_files::KeyFiles;
 use crate::login::Door;
+use crate::supervised;
 
 pub use self::serve::inetd;
 
 /// The whole program.
 pub fn main() -> ExitCode {
+    // Before anything that takes time.
+    if supervised::is_wanted(std::env::args_os()) {
+        return supervised::main();
+    }
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(instead) => return ExitCode::from(report::usage(&instead)),

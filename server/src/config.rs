@@ -2,7 +2,7 @@
 //!
 //! - [`LimitSettings`], [`PenaltySettings`]: how much strangers may ask for, and what it costs them to ask badly
 //! - [`LogSettings`], [`AuditSettings`]: what is written down
-//! - [`JobSettings`]: where jobs are kept that outlast the server
+//! - [`JobSettings`]: how long jobs last, and where those are kept that outlast the server
 //! - `defaults`: what holds where the file is silent, with the reasons
 //!
 //! `docs/config.md` is the same for operators.
@@ -24,12 +24,15 @@ use serde::Deserialize;
 use crate::admission::{self, PenaltyLimits};
 
 pub(crate) use audit::{AuditDestination, AuditSettings, OnFailure};
-pub(crate) use jobs::JobSettings;
+pub(crate) use jobs::{JobSettings, NotKept};
 pub(crate) use limits::{LimitSettings, PenaltySettings};
 pub(crate) use log::LogSettings;
 
 /// A right value for every key, for those who wrote a wrong one.
 const EXAMPLE: &str = include_str!("config/example.toml");
+
+/// Where the files of a server are that has none.
+const NOWHERE: &str = "/nonexistent";
 
 /// The file of a machine whose user has none.
 const SYSTEM_FILE: &str = "/etc/telex/server.toml";
@@ -46,9 +49,9 @@ pub struct Config {
     pub(crate) paths: Paths,
     pub(crate) limits: LimitSettings,
     pub(crate) penalties: PenaltySettings,
+    pub(crate) jobs: JobSettings,
     pub(crate) log: LogSettings,
     pub(crate) audit: AuditSettings,
-    pub(crate) jobs: JobSettings,
 }
 
 /// Where the server's own files are; absolute.
@@ -66,7 +69,7 @@ pub(crate) struct Paths {
 impl Config {
     /// The settings of a server that has no files at all, and so no connections over TCP.
     pub(crate) fn without_files() -> Self {
-        let nowhere = PathBuf::from("/nonexistent");
+        let nowhere = PathBuf::from(NOWHERE);
         let mut config =
             Self::defaults(&Places { config: nowhere.clone(), state: nowhere.clone(), home: nowhere });
         config.audit.to = AuditDestination::Off;
@@ -89,9 +92,14 @@ impl Config {
             ),
             ("state_directory", *state_directory != old.state_directory),
             ("[log]", self.log != former.log),
-            ("[jobs]", self.jobs != former.jobs),
+            ("[jobs] directory", self.jobs.directory != former.jobs.directory),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key)
+    }
+
+    /// Where output is spooled; `None` for a server that has no files.
+    pub(crate) fn spool_directory(&self) -> Option<PathBuf> {
+        (self.paths.state_directory != Path::new(NOWHERE)).then(|| self.paths.state_directory.join("spool"))
     }
 
     /// The settings as the rules of admission take them.
@@ -170,9 +178,9 @@ struct RawConfig {
     state_directory: Option<Text<PathText>>,
     limits: LimitSettings,
     penalties: PenaltySettings,
+    jobs: jobs::RawJobs,
     log: LogSettings,
     audit: audit::RawAudit,
-    jobs: jobs::RawJobs,
 }
 
 impl RawConfig {

@@ -10,13 +10,16 @@
 //! Each state is a type of its own, and can do no more than the state may: a [`Stranger`] can read one HELLO, by its header,
 //! and nothing behind it. A [`Session`] is made of a [`Principal`], which only a login makes.
 //!
-//! Three kinds of task: this one reads and never waits for a job; one writes; one runs each job. All of them have ended
-//! when [`serve`] returns.
+//! Three kinds of task: this one reads and never waits for a job; one writes; one sends the output of each job that the client has
+//! hold of. All of them have ended when [`serve`] returns. The jobs themselves are not a connection's: it can be lost without
+//! them.
 
 mod arrival;
+mod departure;
 mod jobs;
 mod record;
 mod session;
+mod signs;
 mod stranger;
 
 use std::sync::Arc;
@@ -42,7 +45,7 @@ type Reader = PacketReader<ReadHalf, ClientMessage>;
 type Sender = PacketSender<ServerMessage>;
 type Writer = JoinHandle<Result<(), ConnectionError>>;
 
-/// Serves one connection until it ends, and its jobs until they do.
+/// Serves one connection until it ends.
 pub(crate) async fn serve(service: Arc<Service>, arrival: Arrival) {
     let Some(stranger) = arrival.secure(&service).await else { return };
     // On the heap, so that a session has no room for its login.

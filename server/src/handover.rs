@@ -16,6 +16,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use common::reason::system_reason;
+use common::record::RecordError;
 use thiserror::Error;
 
 use crate::inherited::Inherited;
@@ -28,8 +29,8 @@ pub(crate) use successor::{Program, SOUND, Unsound, become_successor, examine};
 /// The variable that says to which process something is handed over, and in which descriptor the record is.
 const VARIABLE: &str = "TELEX_HANDOVER";
 
-/// The jobs of a server, as one program leaves them to the next. Here it is that the state of attached jobs travels:
-/// [`Running::suspend`](crate::server::Running) gives it, [`Server::open`](crate::server::Server) gets it. Nothing is in it yet.
+/// The jobs of a server, as the program before this one has left them. Here it is that the state of attached jobs travels:
+/// [`Suspended`](crate::server::Suspended) writes it, [`Server::open`](crate::server::Server) gets it.
 #[derive(Debug, Default)]
 pub(crate) struct HandedJobs {
     /// Whatever the jobs say of themselves, in the form [`HandedJobs::FORMAT`].
@@ -40,8 +41,8 @@ pub(crate) struct HandedJobs {
 
 impl HandedJobs {
     /// The form of `state`. Whoever changes it counts this up: a program that knows only an older form is not sound as a
-    /// successor.
-    pub(crate) const FORMAT: u16 = 0;
+    /// successor. 0: there is nothing in it.
+    pub(crate) const FORMAT: u16 = 1;
 }
 
 /// What this program got from the one before it.
@@ -127,9 +128,15 @@ pub enum HandoverError {
     /// A descriptor of which the record speaks is not what it should be.
     #[error("descriptor {0} was handed over, and {1}")]
     Descriptor(i32, Unusable),
-    /// Who is connected cannot be let go of: a command does not end.
+    /// Who is connected cannot be let go of: a disk holds them up.
     #[error("{0} connections do not end")]
     Connections(usize),
+    /// Jobs do not come to a point at which they can be handed over.
+    #[error("{0} jobs cannot be interrupted: a disk or the audit trail holds them up")]
+    Jobs(usize),
+    /// What is to be written down of a job cannot be.
+    #[error("what is handed over of the jobs: {0}")]
+    JobRecord(#[from] RecordError),
     /// The system does not execute the program.
     #[error("cannot be executed: {}", system_reason(.0))]
     Execute(#[source] io::Error),

@@ -1,67 +1,37 @@
-//! One job on the server: its rules, the task that keeps them, and its streams.
+//! One job on the server: what is true of it, the rules that it lives by, the task that keeps them, and who is attached.
 //!
-//! [`commands`] is what a client asks of it; [`rules`] decides and does nothing; [`task`] does and decides nothing; [`input`] and [`output`] move bytes between
-//! the process's pipes and the connection; [`registry`] counts what runs and remembers what was started.
+//! - [`state`]: the job itself, which outlives connections; [`outlet`] keeps its output, [`orders`] what
+//!   it was told
+//! - [`rules`] and [`presence`] decide and do nothing: what its process may do next, and what becomes of it without a client
+//! - [`task`] does and decides nothing; [`input`] and [`output`] move bytes between the process's pipes and the job
+//! - [`attachment`]: one client's hold on it, over one connection
+//! - [`life`]: one after the other what becomes of it, and that it can be cut off
+//! - [`handed`]: jobs that the next program in this process goes on with
+//! - [`registry`]: all jobs there are, and those there were
 
-mod commands;
+mod attachment;
+mod handed;
 mod input;
+mod life;
+mod orders;
+mod outlet;
 mod output;
+mod presence;
 mod registry;
 mod rules;
+#[cfg(test)]
+pub(crate) mod stage;
+mod state;
 mod task;
 
-use std::sync::Arc;
-
-use common::frame::JobNumber;
-use common::job::JobId;
-use common::stream::{Inbound, Outbound};
-use tokio_util::sync::CancellationToken;
-
-pub(crate) use commands::{Commands, JobCommand};
-pub(crate) use registry::{Registration, Registry};
+pub(crate) use attachment::{Attachment, Link, Served};
+pub(crate) use handed::{Handed, HandingError, sample, write as hand_over};
+pub(crate) use life::{Paused, begin, resume};
+pub(crate) use outlet::{Buffer, Log, Outlet, Spools};
+pub(crate) use presence::{Departure, RETURN};
+pub(crate) use registry::{Place, Registered, Registry};
+#[cfg(test)]
+pub(crate) use stage::run;
+pub(crate) use state::Job;
+#[cfg(not(test))]
 pub(crate) use task::run;
-
-/// The connection's side of a job.
-#[derive(Debug, Clone)]
-pub(crate) struct JobHandle {
-    pub(crate) stdin: Inbound,
-    pub(crate) stdout: Outbound,
-    pub(crate) stderr: Outbound,
-    pub(crate) commands: Arc<Commands>,
-}
-
-/// The task's side of a job.
-#[derive(Debug)]
-pub(crate) struct JobContext {
-    pub(crate) number: JobNumber,
-    pub(crate) id: JobId,
-    pub(crate) stdin: Inbound,
-    pub(crate) stdout: Outbound,
-    pub(crate) stderr: Outbound,
-    pub(crate) commands: Arc<Commands>,
-    /// The client is gone.
-    pub(crate) gone: CancellationToken,
-    /// The server is stopping.
-    pub(crate) stopping: CancellationToken,
-}
-
-impl JobContext {
-    /// Both sides of a job that is about to start.
-    pub(crate) fn new(
-        number: JobNumber,
-        id: JobId,
-        stdin: Inbound,
-        gone: CancellationToken,
-        stopping: CancellationToken,
-    ) -> (JobHandle, Self) {
-        let commands = Arc::<Commands>::default();
-        let (stdout, stderr) = (Outbound::default(), Outbound::default());
-        let handle = JobHandle {
-            stdin: stdin.clone(),
-            stdout: stdout.clone(),
-            stderr: stderr.clone(),
-            commands: Arc::clone(&commands),
-        };
-        (handle, Self { number, id, stdin, stdout, stderr, commands, gone, stopping })
-    }
-}

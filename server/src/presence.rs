@@ -6,12 +6,14 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use common::keys::{Trust, read_trusted};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+
+use crate::process::{machine, started};
 
 /// How the names of the files end.
 const FILE: &str = "json";
@@ -71,7 +73,7 @@ impl PresenceFile {
         let process = std::process::id();
         let presence = Presence {
             process,
-            started: started(process)?,
+            started: started(process)?.to_string(),
             version,
             listening,
             upgrades,
@@ -159,25 +161,10 @@ fn look(path: &Path, trust: &Trust) -> Look {
     let Some(id) = i32::try_from(presence.process).ok().and_then(Pid::from_raw) else { return Look::Unknown };
     // The descriptor first: what is found out after that is about the process that it stands for.
     let Ok(process) = pidfd_open(id, PidfdFlags::empty()) else { return Look::Gone };
-    if started(presence.process).ok().as_ref() != Some(&presence.started) {
+    if started(presence.process).ok().map(|ticks| ticks.to_string()).as_ref() != Some(&presence.started) {
         return Look::Gone;
     }
     Look::There(Present { presence, process })
-}
-
-/// When a process was started, in ticks since the machine was (proc_pid_stat(5)). Becoming another program does not change it.
-fn started(process: u32) -> io::Result<String> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name before is in parentheses, and may contain anything.
-    let ticks = stat.rsplit_once(") ").and_then(|(_, fields)| fields.split(' ').nth(19));
-    ticks.map(str::to_owned).ok_or_else(|| io::ErrorKind::InvalidData.into())
-}
-
-/// Where a process id means the same process: which start of which machine, and which of its process namespaces.
-fn machine() -> io::Result<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let namespace = fs::metadata("/proc/self/ns/pid")?.ino();
-    Ok(format!("{}.{namespace}.", boot.trim()))
 }
 
 fn path(state_directory: &Path, process: u32) -> io::Result<PathBuf> {

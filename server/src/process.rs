@@ -3,13 +3,18 @@
 //! Knows nothing of connections, streams or offsets. Linux only: clone3, pidfds, cgroups, `/proc`.
 
 mod account;
+mod beside;
 mod cgroup;
 mod children;
 mod containment;
 mod environment;
+mod handed;
+mod identity;
+mod journal;
 mod limits;
 mod listing;
 mod orphans;
+mod remains;
 mod search;
 mod spawn;
 mod system;
@@ -24,7 +29,12 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::io::unix::AsyncFd;
 
 pub(crate) use account::Account;
+pub(crate) use beside::{Beside, Other, SUPERVISE};
 pub(crate) use containment::{Containment, own_process};
+pub(crate) use handed::{HandedCgroups, HandedGroup, HandedProcess};
+pub(crate) use identity::{machine, started, ticks_at};
+pub(crate) use journal::LeftJournal;
+pub(crate) use remains::{Remains, end as end_remains};
 pub(crate) use spawn::{Prepared, SpawnError, Spawned};
 pub(crate) use system::register;
 use tree::Tree;
@@ -95,7 +105,7 @@ impl Process {
 
     /// Gives the process id back to the system, which tells what the job has used: all that was in its cgroup, or the process
     /// and those it has waited for. Only once it has exited and nothing will be signalled any more.
-    pub(crate) fn reap(mut self) -> io::Result<Usage> {
+    pub(crate) fn reap(&mut self) -> io::Result<Usage> {
         let usage = children::reap(self.id);
         self.reaped = !usage.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
         usage.map(|usage| self.tree.usage(usage))

@@ -1,6 +1,7 @@
 //! The server: listeners, the accept loop, and the end of everything.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,14 +13,19 @@ use tokio_util::task::TaskTracker;
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::audit::{Event, ServerChange};
+use crate::background::aside;
 use crate::config::Config;
 use crate::connection::{self, Arrival};
 use crate::error::StartError;
 use crate::handover::{HandedJobs, HandoverError};
 use crate::host_key;
+use crate::job::{self, HandingError, Paused};
 use crate::listener::{Accepted, Adopted, Listener};
 use crate::login::Door;
+use crate::parcel::Packing;
+use crate::process::{Containment, LeftJournal, end_remains};
 use crate::service::{Live, Service};
+use crate::supervised::{self, Supervised};
 
 /// Pause after a failed accept: without it, a server that has run out of descriptors would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -32,9 +38,14 @@ const STOP_TIMEOUT: Duration = Duration::from_millis(9_500);
 /// longer keeps others waiting.
 const LOGINS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long connections may take then. Jobs of theirs that are ended need 10 s, unless the kernel does not let go of a killed
-/// process.
-const LETTING_GO_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long connections may take then. They let go at once, unless a disk holds one up.
+const LETTING_GO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where servers note which jobs they run, in the directory of their state.
+const RUNNING: &str = "running";
+
+/// How long what a killed server has left may take to end. What is stuck in the kernel takes longer.
+const REMAINS: Duration = Duration::from_secs(10);
 
 /// How often the log may say that connections were turned away.
 const REPORT: Duration = Duration::from_secs(1);
@@ -46,6 +57,28 @@ const REPORT: Duration = Duration::from_secs(1);
 pub struct Server {
     listeners: Vec<Listener>,
     service: Arc<Service>,
+    /// What the program before has left under way.
+    cut_off: Vec<Paused>,
+}
+
+/// A server that stands still: nobody is connected, and what was under way is cut off.
+#[derive(Debug)]
+pub(crate) struct Suspended {
+    service: Arc<Service>,
+    cut_off: Vec<Paused>,
+}
+
+impl Suspended {
+    /// What the jobs say of themselves, for the next program; what goes along with it is put into `packing`.
+    ///
+    /// # Errors
+    /// [`HandoverError`]; nothing is changed in any case.
+    pub(crate) fn write<'a>(&'a self, packing: &mut Packing<'a>) -> Result<Vec<u8>, HandoverError> {
+        job::hand_over(&self.service, &self.cut_off, packing).map_err(|error| match error {
+            HandingError::Record(error) => error.into(),
+            HandingError::System(error) => HandoverError::Memory(error),
+        })
+    }
 }
 
 impl Server {
@@ -70,9 +103,20 @@ impl Server {
         let door = Door::new(&config.paths, &trust);
         let tls = host_key::tls(&config.paths.host_key, &trust)?;
         let listeners = Listener::open(&config.listen, adopted, &door).await?;
-        let service = Service::new(Live::open(config)?, door, Some(tls));
-        service.take_jobs(jobs);
-        Ok(Self { listeners, service: Arc::new(service) })
+        let (directory, running) =
+            (config.jobs.directory.clone(), config.paths.state_directory.join(RUNNING));
+        let (mut service, left) = Service::going_on(Live::open(config)?, door, Some(tls), jobs)?;
+        let containment = Arc::clone(&service.containment);
+        end_what_was_left(&running, &containment).await;
+        let cut_off = left.take(&service);
+        service.supervised = match aside("store", move || Supervised::open(&directory, containment)).await? {
+            Ok(supervised) => Some(supervised),
+            Err(error) => {
+                warn!(%error, "no job can outlive this server");
+                None
+            }
+        };
+        Ok(Self { listeners, service: Arc::new(service), cut_off })
     }
 
     /// The addresses it listens on, with the ports that it got.
@@ -102,7 +146,7 @@ impl Server {
 
     /// Serves from now on. To be called from inside a runtime.
     pub fn start(self) -> Running {
-        let Self { listeners, service } = self;
+        let Self { listeners, service, cut_off } = self;
         let watching = TaskTracker::new();
         let watch = watch(Arc::clone(&service));
         watching.spawn(service.stopping.clone().run_until_cancelled_owned(watch));
@@ -113,6 +157,7 @@ impl Server {
             connections: TaskTracker::new(),
             service,
         };
+        running.service.resume(cut_off);
         running.accept();
         running.service.record(&Event::Server(ServerChange::Started));
         running
@@ -153,8 +198,11 @@ impl Running {
         self.watching.close();
         self.watching.wait().await;
         self.connections.close();
-        if time::timeout(STOP_TIMEOUT, self.connections.wait()).await.is_err() {
-            warn!(connections = self.connections.len(), "some connections did not end in time");
+        self.service.jobs.close();
+        let ended = async { tokio::join!(self.connections.wait(), self.service.jobs.wait()) };
+        if time::timeout(STOP_TIMEOUT, ended).await.is_err() {
+            let (connections, jobs) = (self.connections.len(), self.service.jobs.len());
+            warn!(connections, jobs, "some connections and jobs did not end in time");
         }
     }
 
@@ -163,12 +211,12 @@ impl Running {
         &self.listeners
     }
 
-    /// Lets go of everybody who is connected, so that another program can go on: who comes from now on waits. Gives the jobs
-    /// away. Takes 13 s at most.
+    /// Lets go of everybody who is connected, and cuts off what is under way, so that another program can go on: who comes from
+    /// now on waits. Takes 9 s at most.
     ///
     /// # Errors
-    /// [`HandoverError::Connections`] if some do not end.
-    pub(crate) async fn suspend(&self) -> Result<HandedJobs, HandoverError> {
+    /// [`HandoverError::Connections`] if some do not end, [`HandoverError::Jobs`] if some cannot be cut off.
+    pub(crate) async fn suspend(&self) -> Result<Suspended, HandoverError> {
         self.accept_no_more().await;
         // Those who are about to log in would take it for a server that does not want them.
         time::timeout(LOGINS_TIMEOUT, self.service.gate.clear()).await.ok();
@@ -177,14 +225,17 @@ impl Running {
         self.connections.close();
         let ended = time::timeout(LETTING_GO_TIMEOUT, self.connections.wait()).await;
         ended.map_err(|_| HandoverError::Connections(self.connections.len()))?;
+        let cut_off = self.service.cut_off().await?;
         self.service.record(&Event::Server(ServerChange::HandingOver));
         self.service.live().audit.settle();
-        Ok(self.service.give_jobs())
+        Ok(Suspended { service: Arc::clone(&self.service), cut_off })
     }
 
     /// Goes on as before [`Running::suspend`].
-    pub(crate) fn resume(&mut self, jobs: HandedJobs) {
-        self.service.take_jobs(jobs);
+    pub(crate) fn resume(&mut self, suspended: Option<Suspended>) {
+        if let Some(Suspended { service, cut_off }) = suspended {
+            service.resume(cut_off);
+        }
         self.service.handing_over.give_up();
         self.connections.reopen();
         self.accept();
@@ -252,17 +303,60 @@ pub(crate) async fn serve_one(
     let service = Arc::new(Service::new(Live::open(config)?, door, tls));
     let stopping = service.stopping.clone();
     let Some(arrival) = enter(&service, accepted).await else { return Ok(()) };
-    let mut serving = std::pin::pin!(connection::serve(Arc::clone(&service), arrival));
+    let jobs = service.jobs.clone();
+    let serving = async {
+        connection::serve(Arc::clone(&service), arrival).await;
+        // Nobody can come back to a server of one connection.
+        stopping.cancel();
+        jobs.close();
+        jobs.wait().await;
+    };
+    let mut serving = std::pin::pin!(serving);
     tokio::select! {
         () = &mut serving => return Ok(()),
         () = stop => stopping.cancel(),
         // For ever: a key that is taken back takes this connection along, too.
-        () = watch(service) => {}
+        () = watch(Arc::clone(&service)) => {}
     }
     if time::timeout(STOP_TIMEOUT, serving).await.is_err() {
         warn!("the connection did not end in time");
     }
     Ok(())
+}
+
+/// Ends what servers that were killed have left running, in a thread for which nobody waits; and has the next one do so with
+/// what this one leaves.
+async fn end_what_was_left(running: &Path, containment: &Arc<Containment>) {
+    let (directory, own) = (running.to_owned(), Arc::clone(containment));
+    let look = move || {
+        let left = LeftJournal::all(&directory);
+        own.keep_journal(&directory);
+        left
+    };
+    let left = match aside("running", look).await {
+        Ok(Ok(left)) => left,
+        Ok(Err(error)) | Err(error) => {
+            warn!(path = %running.display(), %error, "what a killed server has left running is left alone");
+            return;
+        }
+    };
+    let jobs: Vec<_> = left.iter().flat_map(|journal| &journal.jobs).cloned().collect();
+    let containment = Arc::clone(containment);
+    let end = move || {
+        if !end_remains(&jobs, REMAINS) {
+            warn!("something that a killed server has left running does not end");
+        }
+        left.into_iter().for_each(LeftJournal::remove);
+        containment.clean();
+        if !jobs.is_empty() {
+            info!(jobs = jobs.len(), "ended what a killed server had left running");
+        }
+    };
+    tokio::spawn(async move {
+        if let Err(error) = aside("remains", end).await {
+            warn!(%error, "what a killed server has left running is left alone");
+        }
+    });
 }
 
 /// What has to be looked at again and again.
@@ -273,7 +367,13 @@ async fn watch(service: Arc<Service>) {
             service.gate.report();
         }
     };
-    tokio::join!(service.sessions.watch(&service.door.keys), reports, service.containment.reap_orphans());
+    let supervised = supervised::tend(&service);
+    tokio::join!(
+        service.sessions.watch(&service.door.keys),
+        reports,
+        service.containment.reap_orphans(),
+        supervised
+    );
 }
 
 /// Takes connections until it is `over`. Greets nobody itself: one silent peer delays no other.

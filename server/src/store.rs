@@ -9,6 +9,7 @@
 //!       begun, started             its process may run; its process runs
 //!       stdout.…, stderr.…         its output
 //!       ended                      what became of it: written once
+//!       told                       the audit trail has it
 //!       removed                    how long its output was, when that is gone
 //!     damaged/                     jobs that cannot be read any more
 //! ```
@@ -56,6 +57,7 @@ pub use room::{EXPIRE_AT_ONCE, Gone};
 pub use rules::State;
 
 use crate::authorize::Owner;
+use crate::scope::Scope;
 use directory::Directory;
 use job::{NewJob, same_request};
 use name::{JobName, OwnerTag};
@@ -158,8 +160,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Conflict`] if the id belongs to another request, [`StoreError::Forgotten`] if nobody can know that it was
-    /// not a job before, [`StoreError::StorageFull`], [`StoreError::DiskFull`], [`StoreError::Damaged`] or [`StoreError::Newer`] if there is a job that cannot be read, or the system's. Nothing was
-    /// made then.
+    /// not a job before, [`StoreError::StorageFull`], [`StoreError::DiskFull`], [`StoreError::Damaged`] or [`StoreError::Newer`] if
+    /// there is a job that cannot be read, or the system's. Nothing was made then.
     pub fn create(&self, request: Request<'_>, now: Timestamp) -> Result<(Creation, Vec<Gone>), StoreError> {
         let Request { owner, id, digest, first_sent, spec } = request;
         let name = JobName::of(&owner, id);
@@ -204,39 +206,30 @@ impl Store {
         self.known_job(&JobName::of(owner, id))?.ok_or(StoreError::Unknown)
     }
 
-    /// The job of `owner` whose id begins with `prefix`; one that is called so exactly is meant before others.
+    /// The job in `scope` with this id, or the only one whose id begins so.
     ///
     /// # Errors
     /// [`StoreError::Unknown`], [`StoreError::Ambiguous`]; else as [`Store::find`].
-    pub fn find_by_prefix(&self, owner: &Owner, prefix: &str) -> Result<Job, StoreError> {
-        if let Ok(id) = prefix.parse() {
-            match self.find(owner, &id) {
+    pub fn find_by_prefix(&self, scope: Scope, reference: &str) -> Result<Job, StoreError> {
+        if let Ok(id) = reference.parse() {
+            match self.find(&scope.owner(), &id) {
                 Err(StoreError::Unknown) => {}
                 found => return found,
             }
         }
-        let mut named: Vec<JobId> = Vec::new();
-        for name in self.names_of(owner)? {
-            if let Ok(Some(job)) = self.open_job(&name)
-                && job.intent().id.as_str().starts_with(prefix)
-            {
-                named.push(job.intent().id.clone());
-            }
-        }
-        match named.as_slice() {
-            [] => Err(StoreError::Unknown),
-            [id] => self.find(owner, id),
-            several => Err(StoreError::Ambiguous { count: several.len() }),
-        }
+        let opened = self.names_in(scope)?.into_iter().filter_map(|name| self.open_job(&name).ok().flatten());
+        let ids: Vec<_> = opened.map(|job| (job.intent().owner, job.intent().id.clone())).collect();
+        let (owner, id) = scope.meant(reference, ids.iter().map(|(owner, id)| (*owner, id)))?;
+        self.find(&owner, &id)
     }
 
-    /// The jobs of `owner`, from the oldest to the youngest, and what cannot be read.
+    /// The jobs in `scope`, from the oldest to the youngest, and what cannot be read.
     ///
     /// # Errors
     /// Only if the directory itself cannot be read.
-    pub fn list(&self, owner: &Owner) -> Result<(Vec<Found>, Vec<StoreError>), StoreError> {
+    pub fn list(&self, scope: Scope) -> Result<(Vec<Found>, Vec<StoreError>), StoreError> {
         let (mut jobs, mut problems) = (Vec::new(), Vec::new());
-        for name in self.names_of(owner)? {
+        for name in self.names_in(scope)? {
             match self.look(&name) {
                 Ok((found, _)) => jobs.push(found),
                 Err(StoreError::Unknown) => {}
@@ -247,11 +240,11 @@ impl Store {
         Ok((jobs, problems))
     }
 
-    fn names_of(&self, owner: &Owner) -> Result<Vec<JobName>, StoreError> {
+    fn names_in(&self, scope: Scope) -> Result<Vec<JobName>, StoreError> {
         let names = self.root.names(ENTRIES).map_err(|error| StoreError::system(self.root.path(), error))?;
-        let owner = OwnerTag::of(owner);
-        let of_owner = |name: &String| JobName::parse(name).filter(|name| name.is_of(&owner));
-        Ok(names.listed.iter().filter_map(of_owner).collect())
+        let owner = OwnerTag::of(&scope.owner());
+        let is_in = |name: &JobName| scope.is_everyones() || name.is_of(&owner);
+        Ok(names.listed.iter().filter_map(|name| JobName::parse(name)).filter(is_in).collect())
     }
 
     /// The job called `name`, if its directory is there.

@@ -8,6 +8,7 @@
 //! - [`client_key`], [`host_key`], [`strange_key`]: who is who
 //! - [`RawClient`], [`RawServer`], [`RawListener`]: peers that say exactly the bytes a test wants said
 //! - [`proxy::Proxy`]: a line between a client and a server that fails as it is told
+//! - [`Network`]: machines between which packets vanish, where root can make some
 //! - [`enrolment`]: people who are let in and put out
 //! - [`flood`]: what attacks are made of
 //! - [`Terminal`]: a terminal, with the test before it
@@ -24,6 +25,7 @@ pub mod enrolment;
 pub mod flood;
 mod keys;
 mod manager;
+mod network;
 mod noise;
 mod processes;
 pub mod proxy;
@@ -39,12 +41,15 @@ mod wire;
 
 pub use keys::{client_key, host_key, strange_key};
 pub use manager::{Manager, Said};
+pub use network::{Network, Place};
 pub use noise::{Noise, noise};
-pub use processes::{Mark, command_lines, is_stopped, process_state, resident_bytes, zombie_children};
+pub use processes::{
+    Mark, command_lines, is_stopped, process_state, resident_bytes, supervisors, zombie_children,
+};
 pub use raw_listener::RawListener;
-pub use raw_peer::{RawClient, RawPeer, RawServer, start};
+pub use raw_peer::{RawClient, RawPeer, RawServer, order, start, start_as, start_spec};
 pub use running::{Ran, Running};
 pub use sandbox::Sandbox;
 pub use terminal::Terminal;
-pub use test_server::{ServerOptions, TestServer};
+pub use test_server::{ServerOptions, TestServer, WITHOUT_CGROUPS};
 pub use wait::{DEADLINE, wait_until, within};

@@ -143,3 +143,14 @@ fn state_in(directory: &Path) -> Option<(char, u32)> {
     let mut fields = fields.split(' ');
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
+
+/// The supervisors of jobs whose directories are below `directory`.
+pub fn supervisors(directory: &Path) -> Vec<u32> {
+    let is_one = |path: &Path| {
+        let line = fs::read(path.join("cmdline")).unwrap_or_default();
+        let mut words = line.split(|byte| *byte == 0).skip(1);
+        words.next() == Some(b"supervise")
+            && words.next().is_some_and(|path| path.starts_with(directory.as_os_str().as_encoded_bytes()))
+    };
+    all_processes().filter(|(_, path)| is_one(path)).map(|(process, _)| process).collect()
+}

@@ -13,7 +13,7 @@ use common::frame::{self, JobNumber, StreamId};
 use common::greeting::{Close, CloseCode, Hello};
 use common::job::{Ended, JobId, Outcome, Program, Spec, StreamTotal};
 use common::keys::PrivateKey;
-use common::message::{ClientMessage, Message, ServerMessage};
+use common::message::{AttachmentId, ClientMessage, Message, Order, ServerMessage, Start};
 use common::packet::Packet;
 use rustls::StreamOwned;
 
@@ -187,7 +187,8 @@ impl RawClient {
 
     /// Says HELLO.
     pub fn greet(&mut self) {
-        self.send(Packet::Hello(Hello::new("", "raw client")));
+        let address = self.wire.local_address();
+        self.send(Packet::Hello(Hello { address, ..Hello::new("", "raw client") }));
     }
 
     /// Hears until the job's end.
@@ -208,7 +209,7 @@ impl RawClient {
 impl RawServer {
     /// Says that the job runs.
     pub fn send_started(&mut self, job: u32) {
-        self.send_message(job, ServerMessage::Started { process_id: 4711 });
+        self.send_message(job, ServerMessage::Started { process_id: 4711, grace_ms: Some(0) });
     }
 
     /// Says that the job has exited with 0 after this much output.
@@ -224,7 +225,22 @@ impl RawServer {
 
 /// The request to run a shell string under a new id.
 pub fn start(command: &str) -> ClientMessage {
-    ClientMessage::Start { id: JobId::random().unwrap(), spec: Spec::new(Program::Shell(command.into())) }
+    start_spec(Spec::new(Program::Shell(command.into())))
+}
+
+/// The request to run this under a new id.
+pub fn start_spec(spec: Spec) -> ClientMessage {
+    start_as(JobId::random().unwrap(), spec)
+}
+
+/// The request to run this under this id.
+pub fn start_as(id: JobId, spec: Spec) -> ClientMessage {
+    ClientMessage::Start(Start::new(id, AttachmentId::random().unwrap(), spec).unwrap())
+}
+
+/// The first order that an attachment gives.
+pub fn order(order: Order) -> ClientMessage {
+    ClientMessage::Order { sequence: 1, order }
 }
 
 fn is_closed(error: &std::io::Error) -> bool {

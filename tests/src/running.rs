@@ -20,7 +20,6 @@ pub struct Running {
 }
 
 /// How a program ended, and all it wrote.
-#[derive(Debug)]
 pub struct Ran {
     /// How it ended.
     pub status: ExitStatus,
@@ -77,6 +76,11 @@ impl Running {
     /// What it has written to stdout so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
+    }
+
+    /// What it has written to stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
     }
 
     /// Waits until it has written `text` to stdout.
@@ -171,6 +175,12 @@ impl Ran {
     fn excerpt(&self) -> String {
         let cut = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
         format!("{}\nstdout: {:?}\nstderr: {:?}", self.status, cut(&self.stdout), cut(&self.stderr))
+    }
+}
+
+impl fmt::Debug for Ran {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.excerpt())
     }
 }
 

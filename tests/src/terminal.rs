@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::running::Running;
+use crate::running::{Ran, Running};
 use crate::sandbox::Sandbox;
 use crate::wait::{DEADLINE, wait_until};
 
@@ -55,6 +55,17 @@ impl Terminal {
     /// Types a line.
     pub fn line(&mut self, line: &str) {
         self.own.write_all(format!("{line}\r").as_bytes()).unwrap();
+    }
+
+    /// Presses keys.
+    pub fn keys(&mut self, keys: &[u8]) {
+        self.own.write_all(keys).unwrap();
+    }
+
+    /// Its modes and control characters, as `stty` writes them.
+    pub fn modes(&self) -> String {
+        let ran = Ran::of(Command::new("stty").arg("-g").arg("-F").arg(&self.path));
+        ran.text()
     }
 
     /// What it has shown so far.

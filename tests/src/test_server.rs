@@ -7,6 +7,7 @@ use std::ops::Deref;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
@@ -24,6 +25,13 @@ use crate::wait::{DEADLINE, wait_until, within};
 /// How long a server may take to stop before it is killed: what it promises, and a margin.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
+/// What a shell does before it becomes a server that sees no cgroups, where it may.
+pub const WITHOUT_CGROUPS: &str = "unshare -m true 2> /dev/null && exec unshare -m sh -c '
+    while read -r _ _ _ _ point _ rest; do
+        case \"$rest\" in *\" cgroup2 \"*) umount -l \"$point\" ;; esac
+    done < /proc/self/mountinfo
+    exec \"$@\"' sh \"$@\"";
+
 /// How much of its log is shown when a test fails.
 const SHOWN_LINES: usize = 40;
 
@@ -31,6 +39,7 @@ const SHOWN_LINES: usize = 40;
 #[derive(Debug)]
 pub struct TestServer {
     child: Child,
+    environment: Vec<(String, String)>,
     addresses: Vec<String>,
     log: PathBuf,
     sandbox: Sandbox,
@@ -110,7 +119,10 @@ impl TestServer {
     /// A connection of the library's, inside this process: its home is the developer's, so nothing is read from there.
     pub async fn connect(&self) -> client::Client {
         let key = PrivateKey::from_openssh(client_key().to_openssh("").as_bytes(), None).unwrap();
-        let access = Access::new(Arc::new(key), self.settings_path("known_in_this_process"))
+        // A file that is there is read, with all directories above it looked at: here they are anybody's.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let known = format!("known_in_this_process.{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let access = Access::new(Arc::new(key), self.settings_path(&known))
             .unknown_hosts(UnknownHosts::Expect(host_key().public().fingerprint()));
         let target = self.address().parse().unwrap();
         within("the client connects", client::Client::connect_with(&target, &access)).await.unwrap()
@@ -164,6 +176,37 @@ impl TestServer {
     pub fn wait(&mut self) -> ExitStatus {
         wait_until("the server ends", DEADLINE, || !self.is_alive());
         self.child.wait().unwrap()
+    }
+
+    /// Ends it with `signal`, and starts another one in its place: see [`TestServer::start_again`].
+    #[track_caller]
+    pub fn replace(&mut self, signal: Signal) {
+        self.replace_after(signal, || {});
+    }
+
+    /// The same, with something that happens while there is none.
+    #[track_caller]
+    pub fn replace_after(&mut self, signal: Signal, meanwhile: impl FnOnce()) {
+        self.signal(signal);
+        self.wait();
+        meanwhile();
+        self.start_again();
+    }
+
+    /// Waits for its end, as [`TestServer::wait`], and starts another one in its place: the same addresses, files and variables.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        self.wait();
+        let mut command = self.sandbox.server();
+        for address in &self.addresses {
+            command.args(["--listen", address]);
+        }
+        let log = File::options().append(true).open(&self.log).unwrap();
+        command.envs(self.environment.iter().cloned());
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        self.child = child;
+        assert_eq!(read_addresses(stdout, self.addresses.len()), self.addresses);
     }
 
     /// Another server in its sandbox, which is to fail.
@@ -298,14 +341,21 @@ impl ServerOptions {
             .args(["-c", &format!("{}exec \"$@\"", self.prelude), "sh"])
             .arg(self.program.as_deref().map_or_else(|| server.get_program(), Path::as_os_str))
             .args(&self.arguments)
-            .envs(self.environment)
+            .envs(self.environment.iter().cloned())
             .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(File::create(&log).unwrap())
             .spawn()
             .unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut server = TestServer { child, addresses: Vec::new(), log, sandbox: self.sandbox, terminal };
+        let mut server = TestServer {
+            child,
+            environment: self.environment,
+            addresses: Vec::new(),
+            log,
+            sandbox: self.sandbox,
+            terminal,
+        };
         server.addresses = read_addresses(stdout, self.addresses);
         server
     }

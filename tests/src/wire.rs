@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::ops::DerefMut;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -14,6 +14,9 @@ pub(crate) trait Wire: Read + Write + Debug + Send {
     /// Sends nothing more. That the peer has closed already is no failure.
     fn end(&mut self);
 
+    /// This end of it, over TCP.
+    fn local_address(&self) -> Option<SocketAddr>;
+
     /// Has reading and writing fail that takes longer.
     fn set_deadline(&self, deadline: Duration);
 }
@@ -21,6 +24,10 @@ pub(crate) trait Wire: Read + Write + Debug + Send {
 impl Wire for TcpStream {
     fn end(&mut self) {
         self.shutdown(Shutdown::Write).ok();
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        self.local_addr().ok()
     }
 
     fn set_deadline(&self, deadline: Duration) {
@@ -32,6 +39,10 @@ impl Wire for TcpStream {
 impl Wire for UnixStream {
     fn end(&mut self) {
         self.shutdown(Shutdown::Write).ok();
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        None
     }
 
     fn set_deadline(&self, deadline: Duration) {
@@ -49,6 +60,10 @@ where
         self.conn.send_close_notify();
         self.flush().ok();
         self.sock.end();
+    }
+
+    fn local_address(&self) -> Option<SocketAddr> {
+        self.sock.local_address()
     }
 
     fn set_deadline(&self, deadline: Duration) {

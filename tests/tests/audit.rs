@@ -6,13 +6,13 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 use common::greeting::{CloseCode, Hello};
-use common::job::{ByteString, JobId, Outcome, Program, Spec, StartFailure, Variable};
-use common::message::ClientMessage;
+use common::job::{ByteString, Outcome, Program, Spec, StartFailure, Variable};
 use common::packet::Packet;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::{
-    DEADLINE, Ran, RawClient, Sandbox, ServerOptions, TestServer, client_key, strange_key, wait_until,
+    DEADLINE, Ran, RawClient, Sandbox, ServerOptions, TestServer, client_key, start_spec, strange_key,
+    wait_until,
 };
 
 /// What would be an event of its own, if it came to stand at the beginning of a line.
@@ -140,7 +140,7 @@ fn nothing_that_was_said_can_forge_an_event() {
         environment: vec![Variable { name: FORGED.into(), value: "hidden".into() }],
         ..Spec::new(Program::Argv(vec![FORGED.into(), ByteString(b"\xff\n\x00x"[..2].to_vec())]))
     };
-    peer.send_message(1, ClientMessage::Start { id: JobId::random().unwrap(), spec });
+    peer.send_message(1, start_spec(spec));
     peer.hear_ended(1);
     peer.send_message(2, tests::start(FORGED));
     peer.hear_ended(2);
@@ -317,7 +317,7 @@ fn a_running_job_is_not_ended_by_a_full_trail() {
     let mut peer = RawClient::greeted(server.address());
     let mut spec = Spec::new(Program::Shell("read line; exit 4".into()));
     spec.stdin = true;
-    peer.send_message(1, ClientMessage::Start { id: JobId::random().unwrap(), spec });
+    peer.send_message(1, start_spec(spec));
     wait_until("the job has started", DEADLINE, || story(&events(&server)).contains(&"job_start".to_owned()));
     fill(&server);
     peer.send_message(2, tests::start("true"));

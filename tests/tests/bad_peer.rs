@@ -7,10 +7,10 @@ use bytes::Bytes;
 use common::connection::packet_bytes;
 use common::frame::{JobNumber, Kind, StreamId};
 use common::greeting::{CloseCode, Hello, Method};
-use common::job::{JobId, Outcome, Program, Spec, StartFailure};
-use common::message::{ClientMessage, ServerMessage};
+use common::job::{JobId, Outcome, Program, Spec};
+use common::message::{ClientMessage, Order, Refusal, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
-use tests::{Noise, RawClient, TestServer, start};
+use tests::{Noise, RawClient, TestServer, order, start, start_as, start_spec};
 
 /// Every rule holds over both transports. Over TCP, so many broken rules would have this machine turned away.
 fn over_both(test: impl Fn(TestServer)) {
@@ -34,7 +34,7 @@ fn request(job: u32, message: ClientMessage) -> Vec<u8> {
 
 fn job_with_stdin(command: &str) -> ClientMessage {
     let spec = Spec { stdin: true, ..Spec::new(Program::Shell(command.into())) };
-    ClientMessage::Start { id: JobId::random().unwrap(), spec }
+    start_spec(spec)
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn violations() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("a second greeting", hello()),
         ("bytes for a job that was never started", data(99, 0, 1)),
-        ("a cancel for a job that was never started", request(99, ClientMessage::Cancel)),
+        ("a cancel for a job that was never started", request(99, order(Order::Cancel))),
         ("a job number used twice", request(1, start("true"))),
         ("a job number below the last", [request(9, start("true")), request(8, start("true"))].concat()),
         ("a gap in stdin", data(1, 1, 1)),
@@ -227,7 +227,7 @@ fn what_is_said_about_a_job_that_has_just_ended_is_no_violation() {
         peer.send_message(1, job_with_stdin("exit 0"));
         peer.hear_ended(1);
         peer.send_data(1, StreamId::Stdin, 0, b"too late");
-        peer.send_message(1, ClientMessage::Cancel);
+        peer.send_message(1, order(Order::Cancel));
         peer.send_message(2, start("exit 6"));
         assert_eq!(peer.hear_ended(2).outcome, Outcome::Exited(6));
     });
@@ -240,15 +240,16 @@ fn a_job_id_in_use_is_not_started_again() {
         let id = JobId::random().unwrap();
         let with_id = |command: &str| {
             let spec = Spec { stdin: true, ..Spec::new(Program::Shell(command.into())) };
-            ClientMessage::Start { id: id.clone(), spec }
+            start_as(id.clone(), spec)
         };
         let mut first = RawClient::greeted(server.address());
         first.send_message(1, with_id("read never"));
         assert!(first.hear().is_some());
         let mut second = RawClient::greeted(server.address());
         second.send_message(1, with_id(&command));
-        let outcome = second.hear_ended(1).outcome;
-        assert!(matches!(outcome, Outcome::NotStarted(StartFailure::Refused(_))), "{outcome:?}");
+        let refused =
+            Packet::Message { job: JobNumber(1), message: ServerMessage::Refused(Refusal::Conflict) };
+        assert_eq!(second.hear(), Some(refused));
         assert!(!trace.exists());
     });
 }

@@ -13,7 +13,7 @@ use tests::{RawListener, RawServer, Running, Sandbox};
 /// `client run "echo hi"` against a server that is about to misbehave.
 fn client(sandbox: &Sandbox, listener: &RawListener) -> Command {
     let mut command = sandbox.client();
-    command.args(["-H", &listener.address(), "run", "-n", "echo hi"]);
+    command.args(["-H", &listener.address(), "run", "--grace", "0", "-n", "echo hi"]);
     command
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use client::Stdin;
 use common::job::Outcome;
@@ -25,7 +26,7 @@ async fn a_hundred_jobs_share_a_connection() {
     }
     for (number, job) in jobs.iter_mut().rev() {
         let stdin = job.stdin.take().unwrap();
-        let taken = within("stdin is taken", stdin.write(format!("{number}\n").into())).await.unwrap();
+        let taken = within("stdin is taken", stdin.write(format!("{number}\n").into())).await;
         assert!(taken, "the command reads it");
     }
     for (number, mut job) in jobs {
@@ -36,6 +37,41 @@ async fn a_hundred_jobs_share_a_connection() {
         assert_eq!(finished.outcome, Outcome::Exited(number));
     }
     leaves_no_zombie(&server);
+}
+
+/// 1,000 at a time, from 20 connections; twice over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_jobs_run_at_once_and_each_has_its_own_outcome() {
+    let server = TestServer::options().listen("127.0.0.1:0").patient().start();
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(server.connect().await);
+    }
+    for _round in 0..2 {
+        let (mut jobs, mut slowest) = (Vec::new(), Duration::ZERO);
+        for number in 0..1000_usize {
+            // None can end before it is told to.
+            let mut command = clients[number % clients.len()]
+                .shell(format!("read word; echo $word {number}; exit {}", number % 200));
+            command.stdin(Stdin::Piped);
+            let asked = Instant::now();
+            jobs.push(within("a job starts", command.spawn()).await.unwrap());
+            slowest = slowest.max(asked.elapsed());
+        }
+        println!("the slowest start took {slowest:?}");
+        for job in &mut jobs {
+            let stdin = job.stdin.take().unwrap();
+            assert!(within("stdin is taken", stdin.write("go\n".into())).await);
+        }
+        for (number, mut job) in jobs.into_iter().enumerate() {
+            let mut stdout = job.stdout.take().unwrap();
+            let text = within("output arrives", stdout.read_to_end()).await;
+            assert_eq!(text, format!("go {number}\n").into_bytes());
+            let finished = within("a job ends", job.wait()).await.unwrap();
+            assert_eq!(finished.outcome, Outcome::Exited((number % 200) as u8));
+        }
+        leaves_no_zombie(&server);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,7 +118,7 @@ async fn a_job_that_is_dropped_is_ended_and_its_neighbour_is_not() {
     let dropped = within("a job starts", dropped.env(name, value).spawn()).await.unwrap();
     drop(dropped);
     mark.wait_until_gone();
-    kept.stdin.as_ref().unwrap().write("go on\n".into()).await.unwrap();
+    kept.stdin.as_ref().unwrap().write("go on\n".into()).await;
     assert_eq!(within("a job ends", kept.wait()).await.unwrap().outcome, Outcome::Exited(5));
 }
 

@@ -133,7 +133,10 @@ fn a_client_that_only_pauses_keeps_its_command() {
 fn a_server_that_is_killed_is_told_from_a_command_that_ended() {
     let mut server = TestServer::start();
     let mark = Mark::new();
-    let client = start_marked(&server, &mark, "echo ready; exec sleep 1000");
+    let mut client = server.client();
+    client.args(["run", "--grace", "0"]).args(mark.option()).arg("echo ready; exec sleep 1000");
+    let mut client = Running::start(&mut client);
+    client.wait_for_stdout("ready\n");
     server.signal(Signal::KILL);
     server.wait();
     let message = client.finish().complains("client", 125);

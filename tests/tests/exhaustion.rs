@@ -6,7 +6,8 @@ use std::fs;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use tests::{DEADLINE, TestServer, wait_until};
+use rustix::process::geteuid;
+use tests::{DEADLINE, Ran, TestServer, resident_bytes, wait_until};
 
 /// Descriptors that the server has.
 const DESCRIPTORS: usize = 64;
@@ -54,4 +55,53 @@ fn without_descriptors_it_waits_and_then_serves_again() {
     let gone = Instant::now();
     server.still_serves();
     assert!(gone.elapsed() < RECOVERY, "{:?}", gone.elapsed());
+}
+
+/// The user `nobody`: root is not bound by the number of processes.
+const USER: u32 = 65534;
+
+/// Jobs that cannot be started.
+const FAILURES: u32 = 100;
+
+/// What so many may cost the server: nothing that stays.
+const GROWTH: u64 = 2 * 1024 * 1024;
+
+#[test]
+fn without_processes_a_job_is_refused_with_the_reason_and_costs_nothing() {
+    if !geteuid().is_root() {
+        return eprintln!("not run: only root can become another user");
+    }
+    let options = TestServer::options().listen("127.0.0.1:0").patient();
+    // The server's own threads count as well, and those of whoever else is nobody.
+    let become_nobody = format!(
+        "top=$(dirname $HOME); cd $HOME/.config/telex; chmod 711 $top; chmod 755 $HOME $HOME/.config .
+         chown {USER} host_key authorized_keys server.toml $top/run; mkdir $top/state; chown {USER} $top/state
+         export XDG_STATE_HOME=$top/state; install -m 755 \"$1\" $top/telexd; shift
+         exec setpriv --reuid={USER} --clear-groups --inh-caps=-all --bounding-set=-all $top/telexd \"$@\""
+    );
+    let server = options.after(&become_nobody).start();
+    let process = server.process_id();
+    let limit = |processes: &str| {
+        let limit = format!("--nproc={processes}:");
+        let mut prlimit = server.command("/usr/bin/setpriv");
+        prlimit.args([&format!("--reuid={USER}"), "--clear-groups", "prlimit"]);
+        Ran::of(prlimit.args(["--pid", &process.to_string(), &limit])).succeeds();
+    };
+    let run = |arguments: &[&str]| server.run([&["--cwd", "/", "--"], arguments].concat());
+    run(&["true"]).exits(0);
+    limit("1");
+    let message = run(&["true"]).complains("client", 125);
+    assert!(
+        message.contains("Resource temporarily unavailable") || message.contains("try again"),
+        "{message}"
+    );
+    let script =
+        format!("for n in $(seq {FAILURES}); do $CLIENT run -q -n --cwd / -- true && exit 9; done; exit 0");
+    let before = resident_bytes(process);
+    let ran = Ran::of(&mut server.script("/bin/sh", &script)).exits(0);
+    assert_eq!(ran.errors().lines().count(), FAILURES as usize);
+    let grown = resident_bytes(process).saturating_sub(before);
+    assert!(grown < GROWTH, "{grown} bytes");
+    limit("1000");
+    run(&["true"]).exits(0);
 }

@@ -22,7 +22,7 @@ const ANSWERS: u32 = 2;
 fn far_away(server: &TestServer, most_answers: u32) -> (Command, SlowLink) {
     let link = SlowLink::start(server.address().parse().unwrap(), DELAY, most_answers).unwrap();
     let mut client = server.bare_client();
-    client.args(["-H", &link.address().to_string(), "run", "-n", "echo output"]);
+    client.args(["-H", &link.address().to_string(), "run", "--grace", "0", "-n", "echo output"]);
     (client, link)
 }
 

@@ -152,6 +152,37 @@ fn a_directory_that_was_named_is_no_input() {
 }
 
 #[test]
+fn a_command_that_wants_one_byte_of_a_gibibyte_is_over_at_once() {
+    let server = TestServer::start();
+    let file = server.path("gibibyte");
+    std::fs::File::create(&file).unwrap().set_len(1 << 30).unwrap();
+    let start = std::time::Instant::now();
+    let mut client = server.client();
+    let ran = Running::start_with(
+        client.args(["run", "--", "head", "-c", "1"]),
+        std::fs::File::open(file).unwrap(),
+    );
+    assert_eq!(ran.finish().succeeds(), "\0");
+    assert!(start.elapsed() < std::time::Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[test]
+fn what_is_written_a_little_at_a_time_arrives_whole_whoever_keeps_the_job() {
+    let server = TestServer::start();
+    for options in [&[][..], &["--id", "slow"], &["--on-disconnect", "keep"]] {
+        let mut client = Running::start(server.client().arg("run").args(options).arg("cat; exit 3"));
+        let mut expected = String::new();
+        for line in ["a\n", "b\n", "c\n"] {
+            client.write(line.as_bytes());
+            expected.push_str(line);
+            client.wait_for_stdout(&expected);
+        }
+        client.close_stdin();
+        assert_eq!(client.finish().exits(3).text(), expected, "{options:?}");
+    }
+}
+
+#[test]
 fn a_writer_that_fills_the_pipe_in_the_middle_of_a_write_is_not_left_there() {
     let server = TestServer::start();
     let mut client = Running::start(server.client().args(["run", "dd bs=1 count=2 2>/dev/null; wc -c"]));

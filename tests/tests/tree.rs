@@ -7,14 +7,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tests::{DEADLINE, Mark, Ran, Running, TestServer, wait_until, zombie_children};
-
-/// What a shell does before it becomes a server that sees no cgroups, where it may.
-const WITHOUT_CGROUPS: &str = "unshare -m true 2> /dev/null && exec unshare -m sh -c '
-    while read -r _ _ _ _ point _ rest; do
-        case \"$rest\" in *\" cgroup2 \"*) umount -l \"$point\" ;; esac
-    done < /proc/self/mountinfo
-    exec \"$@\"' sh \"$@\"";
+use tests::{DEADLINE, Mark, Ran, Running, TestServer, WITHOUT_CGROUPS, wait_until, zombie_children};
 
 /// A server of each kind: as it is here, and without cgroups.
 fn servers() -> [TestServer; 2] {

@@ -152,7 +152,7 @@ fn call(sandbox: &Sandbox, listener: &RawListener, decision: Decision) -> Comman
     if decision == Decision::Option {
         command.arg("--accept-new");
     }
-    command.args(["run", "-n", COMMAND]);
+    command.args(["run", "--grace", "0", "-n", COMMAND]);
     command
 }
 

@@ -4,10 +4,14 @@
 //! is text that nobody has to put together.
 //!
 //! - `tokens`: options, their values and words, one after the other
+//! - `run` and `jobs`: the verbs about jobs; `size`: values of theirs
 //! - `page`: what `--help` prints, the one list of all options
 //! - `usage`: what can be wrong
 
+mod jobs;
 mod page;
+mod run;
+mod size;
 mod tokens;
 mod usage;
 
@@ -17,14 +21,16 @@ use std::time::Duration;
 
 use common::duration;
 use common::invitation::Invitation;
-use common::job::JobId;
 
 use self::tokens::{Token, Tokens};
-use super::environment::Assignment;
 use super::identity::KeyChoice;
 use crate::config::HostAlias;
 
+pub(crate) use self::jobs::{
+    AttachOptions, Beginning, ForgetOptions, JobsOptions, LogsOptions, SignalOptions, WaitOptions,
+};
 pub(crate) use self::page::Page;
+pub(crate) use self::run::{RunOptions, Shown, Words};
 pub(crate) use self::usage::{INVITATION_ADVICE, UsageError};
 
 /// Everything that the command line says.
@@ -41,6 +47,18 @@ pub(crate) struct Options {
 pub(crate) enum Verb {
     /// Run a command, and exit as it did.
     Run(RunOptions),
+    /// List jobs.
+    Jobs(JobsOptions),
+    /// Become a job's client.
+    Attach(AttachOptions),
+    /// Print what a job has written.
+    Logs(LogsOptions),
+    /// Wait for jobs.
+    Wait(WaitOptions),
+    /// Send a signal to a job.
+    Signal(SignalOptions),
+    /// Have jobs forgotten that are over.
+    Forget(ForgetOptions),
     /// Ask the server for signs of life.
     Ping(PingOptions),
     /// Run line after line.
@@ -70,35 +88,6 @@ impl From<UsageError> for Instead {
     }
 }
 
-/// Options of `run`.
-#[derive(Debug)]
-pub(crate) struct RunOptions {
-    /// Directory to run it in.
-    pub(crate) cwd: Option<PathBuf>,
-    /// Variables, in the order in which they were given.
-    pub(crate) env: Vec<Assignment>,
-    /// Files of variables.
-    pub(crate) env_file: Vec<PathBuf>,
-    /// File that it reads, instead of our stdin.
-    pub(crate) stdin: Option<PathBuf>,
-    /// Whether it reads nothing.
-    pub(crate) no_stdin: bool,
-    /// Time after which the server ends it.
-    pub(crate) timeout: Option<Duration>,
-    /// Whether stderr goes where stdout goes.
-    pub(crate) merge: bool,
-    /// Whether to wait for whatever holds the output open.
-    pub(crate) wait_output: bool,
-    /// The job's id, if it is not to be random.
-    pub(crate) id: Option<JobId>,
-    /// Whether stdout carries events.
-    pub(crate) json: bool,
-    /// Whether to say nothing about signals, timeouts and left-open output.
-    pub(crate) quiet: bool,
-    /// The command.
-    pub(crate) words: Words,
-}
-
 /// Options of `ping`.
 #[derive(Debug)]
 pub(crate) struct PingOptions {
@@ -126,20 +115,6 @@ pub(crate) struct ReplOptions {
     pub(crate) file: Option<PathBuf>,
 }
 
-/// A command, in the form in which it was given.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Words {
-    /// One word, and no `--` before it: a string for the server's shell.
-    Shell(OsString),
-    /// Several words, or any behind `--`: exactly these, without a shell.
-    Argv {
-        /// The program.
-        program: OsString,
-        /// Its arguments.
-        arguments: Vec<OsString>,
-    },
-}
-
 impl Options {
     /// Reads the command line, the program's name first.
     ///
@@ -165,6 +140,12 @@ impl Options {
         match verb {
             Verb::Key => server.only_the_key(Page::Key)?,
             Verb::Join(_) => server.only_the_key(Page::Join)?,
+            Verb::Jobs(_) => server.not_private("jobs")?,
+            Verb::Attach(_) => server.not_private("attach")?,
+            Verb::Logs(_) => server.not_private("logs")?,
+            Verb::Wait(_) => server.not_private("wait")?,
+            Verb::Signal(_) => server.not_private("signal")?,
+            Verb::Forget(_) => server.not_private("forget")?,
             Verb::Run(_) | Verb::Ping(_) | Verb::Repl(_) | Verb::EmbeddedServer => {}
         }
         Ok(Self { server, verb })
@@ -198,6 +179,11 @@ impl ServerOptions {
         Ok(())
     }
 
+    /// For verbs about jobs that are there already: a private server that is started for the call has none.
+    fn not_private(&self, verb: &'static str) -> Result<(), UsageError> {
+        if self.embedded { Err(UsageError::Conflict("--embedded", verb)) } else { Ok(()) }
+    }
+
     /// For verbs that choose no server: an option that does nothing is a misunderstanding.
     fn only_the_key(&self, page: Page) -> Result<(), UsageError> {
         let idle =
@@ -213,6 +199,12 @@ impl Verb {
     fn parse(word: OsString, tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         match word.to_str() {
             Some("run") => RunOptions::parse(tokens, server).map(Self::Run),
+            Some("jobs") => JobsOptions::parse(tokens, server).map(Self::Jobs),
+            Some("attach") => AttachOptions::parse(tokens, server).map(Self::Attach),
+            Some("logs") => LogsOptions::parse(tokens, server).map(Self::Logs),
+            Some("wait") => WaitOptions::parse(tokens, server).map(Self::Wait),
+            Some("signal") => SignalOptions::parse(tokens, server).map(Self::Signal),
+            Some("forget") => ForgetOptions::parse(tokens, server).map(Self::Forget),
             Some("ping") => PingOptions::parse(tokens, server).map(Self::Ping),
             Some("repl") => ReplOptions::parse(tokens, server).map(Self::Repl),
             Some("key") => no_words(tokens, server, Page::Key).map(|()| Self::Key),
@@ -237,79 +229,6 @@ fn help(tokens: &mut Tokens) -> Result<Page, Instead> {
         }
     }
     Ok(page.unwrap_or(Page::Client))
-}
-
-impl RunOptions {
-    fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
-        tokens.page = Page::Run;
-        let mut run = Self {
-            cwd: None,
-            env: Vec::new(),
-            env_file: Vec::new(),
-            stdin: None,
-            no_stdin: false,
-            timeout: None,
-            merge: false,
-            wait_output: false,
-            id: None,
-            json: false,
-            quiet: false,
-            words: Words::Shell(OsString::new()),
-        };
-        loop {
-            if tokens.skip_dashes() {
-                run.words = Words::behind_dashes(tokens.rest())?;
-                break;
-            }
-            match tokens.next()? {
-                Some(Token::Option(option)) => run.take(&option, tokens, server)?,
-                Some(Token::Word(first)) => {
-                    run.words = Words::new(first, tokens.rest());
-                    break;
-                }
-                None => return Err(UsageError::NoCommand.into()),
-            }
-        }
-        if run.no_stdin && run.stdin.is_some() {
-            return Err(UsageError::Conflict("--no-stdin", "--stdin").into());
-        }
-        Ok(run)
-    }
-
-    fn take(&mut self, option: &str, tokens: &mut Tokens, server: &mut ServerOptions) -> Result<(), Instead> {
-        match option {
-            "--cwd" => self.cwd = Some(tokens.parsed_os(option, directory)?),
-            "-e" | "--env" => self.env.push(tokens.parsed_os(option, Assignment::parse)?),
-            "--env-file" => self.env_file.push(tokens.value(option)?.into()),
-            "--stdin" => self.stdin = Some(tokens.value(option)?.into()),
-            "-n" | "--no-stdin" => self.no_stdin = true,
-            "--timeout" => self.timeout = Some(tokens.parsed(option, duration::parse_limit)?),
-            "--merge" => self.merge = true,
-            "--wait-output" => self.wait_output = true,
-            "--id" => self.id = Some(tokens.parsed(option, str::parse)?),
-            "--json" => self.json = true,
-            "-q" | "--quiet" => self.quiet = true,
-            _ => server.take(option, tokens)?,
-        }
-        Ok(())
-    }
-}
-
-/// An empty name is a variable that was not set, and not the home directory.
-fn directory(text: &OsStr) -> Result<PathBuf, &'static str> {
-    if text.is_empty() { Err("name a directory, or leave the option out") } else { Ok(text.into()) }
-}
-
-impl Words {
-    fn new(first: OsString, others: Vec<OsString>) -> Self {
-        if others.is_empty() { Self::Shell(first) } else { Self::Argv { program: first, arguments: others } }
-    }
-
-    fn behind_dashes(words: Vec<OsString>) -> Result<Self, UsageError> {
-        let mut words = words.into_iter();
-        let program = words.next().ok_or(UsageError::NoCommand)?;
-        Ok(Self::Argv { program, arguments: words.collect() })
-    }
 }
 
 impl PingOptions {

@@ -2,11 +2,12 @@
 
 use common::config::Places;
 use common::endpoint::Endpoint;
+use common::job::JobId;
 
 use super::args::Options;
 use super::embedded::Server;
 use super::failure::Failure;
-use super::target::Place;
+use super::target::{LOCAL, Place};
 use super::trust;
 use crate::access::known_hosts_path;
 use crate::config::ClientConfig;
@@ -54,6 +55,17 @@ impl Connection {
         let (client, server) = Server::start(program)?;
         let name = "embedded".to_owned();
         Ok(Self { client, address: name.clone(), name, server: Some(server) })
+    }
+
+    /// Whether the server is gone with this call.
+    pub(crate) fn is_private(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The command that comes back to a job.
+    pub(crate) fn come_back(&self, program: &str, id: &JobId) -> String {
+        let host = if self.name == LOCAL { String::new() } else { format!("-H {} ", self.name) };
+        format!("{program} {host}attach {id}")
     }
 
     /// Ends it when nothing is left to be said: the system closes the socket with the program.

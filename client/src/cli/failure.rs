@@ -4,7 +4,9 @@
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use common::duration;
 use common::endpoint::{Endpoint, EndpointError};
 use common::job::JobId;
 use common::keys::agent::AgentError;
@@ -97,14 +99,16 @@ pub(crate) enum Failure {
         error: Box<AddHostError>,
     },
     /// The connection was lost while a job ran on it.
-    #[error("{}; the outcome of job {id} is lost: it {}; the server ends it if it still can", what_failed(error), if *started { "had started" } else { "may have run" })]
+    #[error("{}; the outcome of job {id} is lost: it {}; {fate}", what_failed(error), if *started { "had started" } else { "may have run" })]
     Lost {
         /// The job.
         id: JobId,
         /// What happened to the connection.
-        error: Error,
+        error: Box<Error>,
         /// Whether the job is known to have run.
         started: bool,
+        /// What the server does with it.
+        fate: String,
     },
     /// The private server could not be started.
     #[cfg_attr(not(feature = "embedded"), expect(dead_code, reason = "for the other build"))]
@@ -134,13 +138,29 @@ pub(crate) enum Failure {
     #[error("cannot read stdin: {}", system_reason(.0))]
     Stdin(io::Error),
     /// Our stdin cannot be read; to end the command's as if it were whole would be a lie.
-    #[error("cannot read stdin: {}; the job is being ended", system_reason(.0))]
+    #[error("cannot read stdin: {}", system_reason(.0))]
     Input(io::Error),
     /// Our stdout or stderr cannot be written, and a job has output for it.
-    #[error("cannot write to {stream}: {}; the job is being ended", system_reason(error))]
+    #[error("cannot write to {stream}: {}", system_reason(error))]
     Output {
         /// Which.
         stream: &'static str,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// One of our own streams failed, and what becomes of the job.
+    #[error("{failure}; {fate}")]
+    Broken {
+        /// The stream's.
+        failure: Box<Self>,
+        /// What becomes of it.
+        fate: String,
+    },
+    /// There is a detached job, and nobody gets to know its id.
+    #[error("cannot write to stdout: {}; job {id} runs, and goes on", system_reason(error))]
+    Unnamed {
+        /// The job.
+        id: JobId,
         /// The system's error.
         error: io::Error,
     },
@@ -201,10 +221,21 @@ fn name_advice(error: &AddHostError) -> &'static str {
 }
 
 impl Failure {
-    /// The end of a connection on which `job` was not over.
-    pub(crate) async fn lost(job: &Job, error: Error) -> Self {
+    /// The end of a connection on which `job` was not over; `come_back` is the command that comes back to it.
+    pub(crate) async fn lost(job: &Job, error: Error, come_back: &str) -> Self {
         // Known at once, since there is no connection left to wait for.
         let started = matches!(job.started().await, Ok(Some(_)));
-        Self::Lost { id: job.id().clone(), error, started }
+        let fate = match job.grace() {
+            _ if matches!(error, Error::Job { .. }) => {
+                "the server was restarted since, or has forgotten it".to_owned()
+            }
+            None => format!("it goes on there if the server can: {come_back}"),
+            Some(Duration::ZERO) => "the server ends it if it still can".to_owned(),
+            Some(grace) => {
+                let grace = duration::shown(grace);
+                format!("the server waits {grace} for this client, and then ends it, if it still can")
+            }
+        };
+        Self::Lost { id: job.id().clone(), error: Box::new(error), started, fate }
     }
 }

@@ -4,25 +4,25 @@
 
 use std::future::{Future, pending};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::job::Signal;
+use tokio::sync::watch;
 use tokio::time::{self, error::Elapsed};
 
 use super::failure::Failure;
+use super::keyboard::Keyboard;
 use super::output::Relayed;
 use super::signals::Signals;
 use crate::error::Error;
-use crate::{Client, Finished, Job};
+use crate::{Client, Finished, Job, Line};
 
 /// A second Ctrl-C within this time leaves at once.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(1);
 
 /// How long a server may take to show a sign of life once a signal was passed on that would have ended us.
 const ANSWER: Duration = Duration::from_secs(5);
-
-/// How long a signal may take to find room on the way to the server. Connections have plenty, unless they are stuck.
-const PASS_ON: Duration = Duration::from_millis(500);
 
 /// How a job in the foreground ended.
 #[derive(Debug)]
@@ -47,8 +47,20 @@ pub(crate) enum Ending {
     },
     /// The server does not answer, and a signal came that would have ended a program which does not pass it on.
     Unanswered(Signal),
+    /// The user has typed the keys that leave it to the server.
+    Detached,
     /// One of our own streams failed.
     Broken(Failure),
+}
+
+/// What joins a job in the foreground to this program, beside its streams.
+pub(crate) struct Hands<'a> {
+    /// The signals that are passed on.
+    pub(crate) signals: &'a mut Signals,
+    /// Where the keys are typed that leave it.
+    pub(crate) keyboard: Option<&'a Arc<Keyboard>>,
+    /// Is told, once, of a signal that has to wait because the line is down.
+    pub(crate) kept: &'a dyn Fn(Signal),
 }
 
 /// Stays with `job` while `output` writes what it writes and `input` sends what it reads.
@@ -57,11 +69,13 @@ pub(crate) async fn attend(
     job: &Job,
     output: impl Future<Output = Result<Relayed, Failure>>,
     input: impl Future<Output = Result<(), Failure>>,
-    signals: &mut Signals,
+    hands: Hands<'_>,
 ) -> Ending {
+    let Hands { signals, keyboard, kept } = hands;
+    let (mut following, mut told, mut passed_on, mut line) = (None, false, None, client.line());
     let (mut output, mut input) = (pin!(output), pin!(input));
     let mut end = pin!(job.wait());
-    let mut doubt = None;
+    let (mut doubt, mut pass_on) = (None, None);
     let (mut relayed, mut input_open, mut result, mut interrupts) = (None, true, None, Interrupts::default());
     loop {
         tokio::select! {
@@ -81,12 +95,24 @@ pub(crate) async fn attend(
                 if interrupts.is_second(signal) {
                     return Ending::Left;
                 }
-                // A lost connection shows in the job's end, and one that takes nothing must not take away Ctrl-C.
-                time::timeout(PASS_ON, job.signal(signal)).await.ok();
-                if ends_us(signal) && doubt.is_none() {
-                    doubt = Some((signal, Box::pin(time::timeout(ANSWER, client.ping()))));
+                if let Some(keyboard) = keyboard.filter(|keyboard| keyboard.begins_with(signal)) {
+                    if following.is_none() {
+                        following = Some((signal, Box::pin(keyboard.follows())));
+                    }
+                    continue;
                 }
+                pass_on = Some(signal);
             }
+            follows = followed(&mut following), if following.is_some() => {
+                let first = following.take();
+                if follows {
+                    return Ending::Detached;
+                }
+                pass_on = first.map(|(signal, _)| signal);
+            }
+            () = pressed(keyboard) => return Ending::Detached,
+            // What was passed on just before may not have got there.
+            Ok(()) = line.changed(), if !told && passed_on.is_some() => {}
             answered = answer(&mut doubt), if doubt.is_some() => {
                 // A lost connection shows in the job's end, too.
                 if let (false, Some((signal, _))) = (answered, doubt.take()) {
@@ -94,12 +120,58 @@ pub(crate) async fn attend(
                 }
             }
         }
+        if let Some(signal) = pass_on.take() {
+            // A lost connection shows in the job's end, and a server that takes nothing must not take away Ctrl-C.
+            job.signal(signal).ok();
+            passed_on = Some(signal).filter(|signal| ends_us(*signal)).or(passed_on);
+            let is_down = is_down(&line);
+            // Somebody who has pressed Ctrl-C can do so again.
+            let asks = ends_us(signal) && !(is_down && is_a_key(signal));
+            if asks && doubt.is_none() {
+                doubt = Some((signal, Box::pin(time::timeout(ANSWER, answered(client)))));
+            }
+        }
+        if let Some(signal) = passed_on.filter(|_| !told && is_down(&line) && job.has_orders()) {
+            told = true;
+            kept(signal);
+        }
         if let (Some(relayed), true) = (relayed, result.is_some())
             && let Some(result) = result.take()
         {
             return Ending::Over { result, relayed, signal: interrupts.last };
         }
     }
+}
+
+fn is_down(line: &watch::Receiver<Line>) -> bool {
+    matches!(*line.borrow(), Line::Down { .. })
+}
+
+/// Waits for a sign of life over a line that is there, or will be.
+async fn answered(client: &Client) {
+    // A connection that is lost for good shows in the job's end.
+    client.ping().await.ok();
+}
+
+/// Waits until it is known whether the other keys follow the first.
+async fn followed(following: &mut Option<(Signal, impl Future<Output = bool> + Unpin)>) -> bool {
+    match following {
+        Some((_, follows)) => follows.await,
+        None => pending().await,
+    }
+}
+
+/// Waits until the keys are typed.
+async fn pressed(keyboard: Option<&Arc<Keyboard>>) {
+    match keyboard {
+        Some(keyboard) => keyboard.pressed().await,
+        None => pending().await,
+    }
+}
+
+/// Whether a signal is what a person types.
+fn is_a_key(signal: Signal) -> bool {
+    signal == Signal::INT || signal == Signal::QUIT
 }
 
 /// Waits for the sign of life that is asked for, if one is; whether it came in time.

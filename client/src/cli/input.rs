@@ -16,6 +16,7 @@ mod reader;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::{FileType, OFlags, Stat};
@@ -27,6 +28,7 @@ use self::file::SeekableFile;
 use self::pipe::Pipe;
 use self::reader::Reader;
 use super::failure::Failure;
+use super::keyboard::Keyboard;
 use crate::{JobStdin, Stdin};
 
 /// The number of `/dev/null`.
@@ -88,6 +90,13 @@ impl Input {
         }
     }
 
+    /// Looks for `keyboard`'s keys in what is typed from now on.
+    pub(crate) fn watch(&mut self, keyboard: &Arc<Keyboard>) {
+        if let Self::Device(device) = self {
+            device.watch(keyboard);
+        }
+    }
+
     /// What the command is to be given.
     pub(crate) fn mode(&self) -> Stdin {
         match self {
@@ -111,11 +120,11 @@ impl Input {
             Self::Device(device) => device.feed(sink).await,
         };
         fed.map_err(Failure::Input)?;
-        stdin.end().await;
+        stdin.end();
         Ok(())
     }
 
-    /// Leaves our stdin as if the command had read it itself and taken `consumed` bytes.
+    /// Leaves our stdin as if the command had read it itself and taken `consumed` bytes of it.
     pub(crate) fn settle(self, consumed: u64) {
         match self {
             Self::File(file) => file.settle(consumed),
@@ -138,10 +147,9 @@ impl Unended {
         Sink(self.0.as_ref())
     }
 
-    async fn end(mut self) {
+    fn end(mut self) {
         if let Some(stdin) = self.0.take() {
-            // A lost connection is told by the job.
-            stdin.close().await.ok();
+            stdin.close();
         }
     }
 }
@@ -163,7 +171,7 @@ impl Sink<'_> {
     /// Sends `bytes`; `false` if no more are wanted.
     async fn write(self, bytes: Bytes) -> bool {
         match self.0 {
-            Some(stdin) => stdin.write(bytes).await.unwrap_or(false),
+            Some(stdin) => stdin.write(bytes).await,
             None => false,
         }
     }
@@ -178,7 +186,7 @@ impl Sink<'_> {
     /// Waits until the command has read something.
     async fn used(self) {
         if let Some(stdin) = self.0 {
-            stdin.consumed_beyond(0).await;
+            stdin.consumed_beyond(stdin.began()).await;
         }
     }
 

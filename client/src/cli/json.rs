@@ -11,8 +11,8 @@ use tokio::sync::Mutex;
 
 use self::text::{Chunk, Chunker};
 use super::failure::Failure;
-use super::output::{Relayed, Streams, Writer, reader_gone};
-use crate::{Finished, JobOutput};
+use super::output::{Relayed, Streams, Unclosed, Writer, reader_gone};
+use crate::{Finished, PeakMemory, Usage};
 
 /// One line.
 #[derive(Debug, Serialize)]
@@ -31,6 +31,16 @@ pub(crate) enum Event<'a> {
     Stderr(Chunk),
     /// The job is over.
     Ended(Ended<'a>),
+    /// This client has left the job to the server, where it goes on.
+    Detached {
+        /// The job's id.
+        id: &'a JobId,
+    },
+    /// Another client has taken this one's place; the job goes on there.
+    Superseded {
+        /// The job's id.
+        id: &'a JobId,
+    },
     /// There was no job.
     Error {
         /// What failed.
@@ -50,7 +60,7 @@ pub(crate) struct Ended<'a> {
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum How {
+pub(super) enum How {
     Exited { code: u8 },
     Signaled { signal: String, core_dumped: bool },
     TimedOut,
@@ -67,6 +77,35 @@ struct Counts {
     stdin_consumed: u64,
     output_left_open: bool,
     out_of_memory: bool,
+    wall_seconds: f64,
+    #[serde(flatten)]
+    usage: Option<Used>,
+}
+
+/// What the job has taken from the machine.
+#[derive(Debug, Serialize)]
+struct Used {
+    cpu_seconds: f64,
+    #[serde(flatten)]
+    peak_memory: Peak,
+}
+
+#[derive(Debug, Serialize)]
+enum Peak {
+    #[serde(rename = "peak_memory_bytes")]
+    Exactly(u64),
+    #[serde(rename = "peak_memory_at_most_bytes")]
+    AtMost(u64),
+}
+
+impl From<Usage> for Used {
+    fn from(usage: Usage) -> Self {
+        let peak_memory = match usage.peak_memory {
+            PeakMemory::Exactly(bytes) => Peak::Exactly(bytes),
+            PeakMemory::AtMost(bytes) => Peak::AtMost(bytes),
+        };
+        Self { cpu_seconds: usage.cpu().as_secs_f64(), peak_memory }
+    }
 }
 
 impl<'a> Ended<'a> {
@@ -79,6 +118,8 @@ impl<'a> Ended<'a> {
             stdin_consumed: finished.stdin_consumed,
             output_left_open: finished.output_left_open,
             out_of_memory: finished.out_of_memory,
+            wall_seconds: finished.wall.as_secs_f64(),
+            usage: finished.usage.map(Used::from),
         });
         Self { id, outcome: How::from(&finished.outcome), counts }
     }
@@ -143,12 +184,22 @@ impl Narrator {
 
     async fn tell_stream(
         &self,
-        output: Option<JobOutput>,
+        output: Option<Unclosed>,
         event: fn(Chunk) -> Event<'static>,
     ) -> io::Result<()> {
         let Some(mut output) = output else { return Ok(()) };
+        let told = self.tell_chunks(&mut output, event).await;
+        output.close();
+        told
+    }
+
+    async fn tell_chunks(&self, output: &mut Unclosed, event: fn(Chunk) -> Event<'static>) -> io::Result<()> {
         let mut chunker = Chunker::default();
-        while let Some(bytes) = output.next().await {
+        while let Some((offset, bytes)) = output.next_at().await {
+            // A stream that begins late, or leaves something out.
+            if let Some(chunk) = chunker.go_on_at(offset) {
+                self.tell(&event(chunk)).await?;
+            }
             if let Some(chunk) = chunker.push(&bytes) {
                 self.tell(&event(chunk)).await?;
             }
@@ -170,6 +221,8 @@ impl Narrator {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use common::job::{Signal, StartFailure};
 
     use super::*;
@@ -186,6 +239,9 @@ mod tests {
             stdin_consumed: 7,
             output_left_open: false,
             out_of_memory: false,
+            wall: Duration::from_millis(1500),
+            usage: Some(Usage { cpu_us: 250_000, peak_memory: PeakMemory::AtMost(4096) }),
+            missed: 0,
         };
         line(&Event::Ended(Ended::reported(&"j1".parse().unwrap(), &finished)))
     }
@@ -206,7 +262,7 @@ mod tests {
 
     #[test]
     fn ends_with_counts() {
-        let counts = r#""stdout_bytes":3,"stderr_bytes":0,"stdin_consumed":7,"output_left_open":false,"out_of_memory":false}"#;
+        let counts = r#""stdout_bytes":3,"stderr_bytes":0,"stdin_consumed":7,"output_left_open":false,"out_of_memory":false,"wall_seconds":1.5,"cpu_seconds":0.25,"peak_memory_at_most_bytes":4096}"#;
         let expect = |outcome: Outcome, how: &str| {
             assert_eq!(ended(outcome), format!(r#"{{"event":"ended","id":"j1",{how},{counts}"#));
         };

@@ -7,6 +7,8 @@ mod writer;
 
 use std::io;
 
+use bytes::Bytes;
+
 pub(crate) use writer::Writer;
 
 use super::failure::Failure;
@@ -22,14 +24,45 @@ pub(crate) struct Relayed {
 /// The streams of a job that this program shows.
 #[derive(Debug)]
 pub(crate) struct Streams {
-    pub(crate) stdout: Option<JobOutput>,
-    pub(crate) stderr: Option<JobOutput>,
+    pub(crate) stdout: Option<Unclosed>,
+    pub(crate) stderr: Option<Unclosed>,
+}
+
+/// A job's output that is closed only when that is meant: whoever leaves a job while it writes leaves it its pipes. Dropping the
+/// library's own closes it.
+#[derive(Debug)]
+pub(crate) struct Unclosed(Option<JobOutput>);
+
+impl Unclosed {
+    /// The next bytes and their offset; `None` at the end.
+    pub(crate) async fn next_at(&mut self) -> Option<(u64, Bytes)> {
+        self.0.as_mut()?.next_at().await
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn close(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Unclosed {
+    fn drop(&mut self) {
+        if let Some(output) = self.0.take() {
+            output.abandon();
+        }
+    }
 }
 
 impl Streams {
     /// Takes them from the job.
     pub(crate) fn take(job: &mut Job) -> Self {
-        Self { stdout: job.stdout.take(), stderr: job.stderr.take() }
+        let unclosed = |output| Some(Unclosed(Some(output)));
+        Self { stdout: job.stdout.take().and_then(unclosed), stderr: job.stderr.take().and_then(unclosed) }
+    }
+
+    /// Nobody reads any more.
+    pub(crate) fn close(self) {
+        [self.stdout, self.stderr].into_iter().flatten().for_each(Unclosed::close);
     }
 
     /// Writes them to stdout and stderr until both have ended and all is written.
@@ -45,22 +78,26 @@ impl Streams {
     }
 }
 
-async fn relay(output: Option<JobOutput>, writer: Writer, stream: &'static str) -> Result<Relayed, Failure> {
+async fn relay(output: Option<Unclosed>, writer: Writer, stream: &'static str) -> Result<Relayed, Failure> {
     let Some(output) = output else { return Ok(Relayed::default()) };
     reader_gone(copy(output, writer).await, stream)
 }
 
-async fn copy(mut output: JobOutput, mut writer: Writer) -> io::Result<()> {
-    loop {
+async fn copy(mut output: Unclosed, mut writer: Writer) -> io::Result<()> {
+    let copied = loop {
         tokio::select! {
             // A reader that is gone must be noticed while the command is quiet, too.
-            error = writer.failed() => return Err(error),
-            bytes = output.next() => match bytes {
-                Some(bytes) => writer.write(bytes).await?,
-                None => return writer.finish().await,
+            error = writer.failed() => break Err(error),
+            next = output.next_at() => {
+                let Some((_, bytes)) = next else { break writer.finish().await };
+                if let Err(error) = writer.write(bytes).await {
+                    break Err(error);
+                }
             }
         }
-    }
+    };
+    output.close();
+    copied
 }
 
 /// Tells a reader that went away, which is no failure, from a descriptor that cannot be written.

@@ -32,6 +32,11 @@ impl Signals {
         install(|| wanted.map(|signal| Ok((signal, handler(signal)?))).collect()).map(Self)
     }
 
+    /// No handlers: whatever comes does to this program what it does to others.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|context| {

@@ -14,6 +14,9 @@ use crate::error::Error;
 /// The variable that names a server when `-H` does not.
 const HOST_VARIABLE: &str = "TELEX_HOST";
 
+/// What the user's own server is called where nobody named it.
+pub(crate) const LOCAL: &str = "local";
+
 /// A server to connect to.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -56,7 +59,7 @@ impl Place {
         let directory = |name| env::var_os(name).map(PathBuf::from);
         let socket = local_socket(directory("XDG_RUNTIME_DIR").as_deref(), directory("HOME").as_deref());
         let endpoint = Endpoint::Unix(socket.ok_or(Failure::NoLocalPlace)?);
-        let name = "local".to_owned();
+        let name = LOCAL.to_owned();
         Ok(Self { target: endpoint.into(), name, key: KeyChoice::default(), local: true, unlisted: None })
     }
 

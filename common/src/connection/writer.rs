@@ -87,6 +87,11 @@ impl<M: Message> PacketSender<M> {
         self.control.try_send(packet).map_err(unsent)
     }
 
+    /// Whether `other` puts packets into the same queues.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.control.same_channel(&other.control)
+    }
+
     /// Waits until the connection is gone.
     pub async fn closed(&self) {
         self.ordered.closed().await;

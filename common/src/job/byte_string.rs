@@ -78,7 +78,7 @@ impl Visitor<'_> for BytesVisitor {
 }
 
 /// Reads a sequence of at most `MAX` items, reserving for no more than that whatever length the peer claims.
-pub(super) fn bounded<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+pub(crate) fn bounded<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,

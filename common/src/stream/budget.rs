@@ -26,7 +26,7 @@ impl Budget {
     }
 
     /// Takes `bytes`, all or nothing.
-    pub(super) fn take(&self, bytes: u64) -> bool {
+    pub fn take(&self, bytes: u64) -> bool {
         let left = &self.0.left;
         let taken =
             left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes)).is_ok();
@@ -38,7 +38,7 @@ impl Budget {
     }
 
     /// Returns what was taken.
-    pub(super) fn give_back(&self, bytes: u64) {
+    pub fn give_back(&self, bytes: u64) {
         self.0.left.fetch_add(bytes, Ordering::Relaxed);
         if let Some(parent) = &self.0.parent {
             parent.give_back(bytes);

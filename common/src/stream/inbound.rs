@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::StreamError;
 use super::budget::Budget;
-use super::receive::ReceiveState;
+use super::receive::{ReceiveProgress, ReceiveState};
 use crate::limits;
 use crate::packet::Ack;
 
@@ -32,19 +32,73 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     state: ReceiveState,
-    chunks: VecDeque<Bytes>,
+    /// Each with the offset of its first byte.
+    chunks: VecDeque<(u64, Bytes)>,
     /// Small chunks on their way to becoming a large one; behind `chunks`.
     gathered: BytesMut,
+    /// The offset of its first byte.
+    gathered_at: u64,
     /// Whether [`EXTRA_WINDOW`] was taken from the budget.
     extra: bool,
     /// The connection is gone; nothing more will come.
     abandoned: bool,
+    /// Nothing more is wanted, whether or not it has come to the end.
+    unwanted: bool,
 }
 
 impl Inbound {
     /// A stream at offset 0 that borrows its window from `budget`.
     pub fn new(budget: Budget) -> Self {
         Self(Arc::new(Shared { queue: Mutex::default(), changed: Notify::new(), budget }))
+    }
+
+    /// A stream that begins at `offset`.
+    pub fn starting_at(offset: u64, budget: Budget) -> Self {
+        let queue = Queue { state: ReceiveState::starting_at(offset), ..Queue::default() };
+        Self(Arc::new(Shared { queue: Mutex::new(queue), changed: Notify::new(), budget }))
+    }
+
+    /// How far it has come, and what is queued, for another program that goes on in its place. Changes nothing; what was taken
+    /// and not [delivered](Inbound::delivered) is not among what is queued.
+    pub fn progress(&self) -> (ReceiveProgress, Vec<Bytes>) {
+        let queue = self.lock();
+        let gathered = (!queue.gathered.is_empty()).then(|| Bytes::copy_from_slice(&queue.gathered));
+        let chunks = queue.chunks.iter().map(|(_, bytes)| bytes.clone()).chain(gathered).collect();
+        let progress = queue.state.progress();
+        (if queue.unwanted { progress.without_rest() } else { progress }, chunks)
+    }
+
+    /// Goes on from there with all that was not delivered; `None` if that does not fit.
+    pub fn going_on(progress: ReceiveProgress, undelivered: Vec<Bytes>, budget: Budget) -> Option<Self> {
+        let state = ReceiveState::going_on(progress)?;
+        let mut queue = Queue { state, ..Queue::default() };
+        let mut offset = progress.delivered();
+        for bytes in undelivered {
+            let next = offset + bytes.len() as u64;
+            queue.push(offset, bytes);
+            offset = next;
+        }
+        if offset - progress.delivered() != progress.undelivered() {
+            return None;
+        }
+        // Where there is none left, the window is the smaller one once what was granted is used up.
+        queue.extra = progress.has_extra() && budget.take(EXTRA_WINDOW);
+        Some(Self(Arc::new(Shared { queue: Mutex::new(queue), changed: Notify::new(), budget })))
+    }
+
+    /// Where a sender has to go on that reaches this side by another connection; it counts as told.
+    pub fn resume(&self) -> Ack {
+        self.lock().state.resume()
+    }
+
+    /// The sender goes on at `offset`: what lies between is lost.
+    ///
+    /// # Errors
+    /// [`StreamError`] behind the end.
+    pub fn skip(&self, offset: u64) -> Result<(), StreamError> {
+        let mut queue = self.lock();
+        queue.close_gathered();
+        queue.state.skip(offset)
     }
 
     /// Takes `bytes` at `offset` from the connection.
@@ -55,7 +109,7 @@ impl Inbound {
         let mut queue = self.lock();
         let repeated = queue.state.receive(offset, bytes.len())?;
         bytes.advance(repeated);
-        queue.push(bytes);
+        queue.push(offset + repeated as u64, bytes);
         drop(queue);
         self.0.changed.notify_one();
         Ok(())
@@ -81,6 +135,11 @@ impl Inbound {
     ///
     /// What is taken must be answered by [`Inbound::delivered`], or the window never opens again.
     pub async fn next(&self) -> Option<Bytes> {
+        self.next_at().await.map(|(_, bytes)| bytes)
+    }
+
+    /// As [`Inbound::next`], with the offset of the first byte.
+    pub async fn next_at(&self) -> Option<(u64, Bytes)> {
         loop {
             {
                 let mut queue = self.lock();
@@ -118,6 +177,7 @@ impl Inbound {
         let mut queue = self.lock();
         queue.chunks.clear();
         queue.gathered = BytesMut::new();
+        queue.unwanted = true;
         if std::mem::take(&mut queue.extra) {
             self.0.budget.give_back(EXTRA_WINDOW);
         }
@@ -150,28 +210,35 @@ impl Inbound {
 impl Queue {
     /// Large chunks are queued as they are; small ones are copied together, so that many of them neither keep
     /// their read buffers alive nor cost more than they carry.
-    fn push(&mut self, bytes: Bytes) {
+    fn push(&mut self, offset: u64, bytes: Bytes) {
         if bytes.is_empty() {
             return;
         }
         let gather = bytes.len() < limits::GATHER_BELOW;
         if !gather || self.gathered.len() + bytes.len() > limits::DATA_PAYLOAD {
-            let gathered = self.gathered.split().freeze();
-            if !gathered.is_empty() {
-                self.chunks.push_back(gathered);
-            }
+            self.close_gathered();
         }
         if gather && !(self.chunks.is_empty() && self.gathered.is_empty()) {
+            if self.gathered.is_empty() {
+                self.gathered_at = offset;
+            }
             self.gathered.extend_from_slice(&bytes);
         } else {
-            self.chunks.push_back(bytes);
+            self.chunks.push_back((offset, bytes));
         }
     }
 
-    fn pop(&mut self) -> Option<Bytes> {
+    fn close_gathered(&mut self) {
+        let gathered = self.gathered.split().freeze();
+        if !gathered.is_empty() {
+            self.chunks.push_back((self.gathered_at, gathered));
+        }
+    }
+
+    fn pop(&mut self) -> Option<(u64, Bytes)> {
         self.chunks.pop_front().or_else(|| {
             let gathered = std::mem::take(&mut self.gathered);
-            (!gathered.is_empty()).then(|| gathered.freeze())
+            (!gathered.is_empty()).then(|| (self.gathered_at, gathered.freeze()))
         })
     }
 }

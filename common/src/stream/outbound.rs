@@ -23,6 +23,33 @@ struct Shared {
 pub struct Stopped;
 
 impl Outbound {
+    /// A stream that begins at `offset` for this receiver, who takes `window` bytes from there.
+    pub fn starting_at(offset: u64, window: u64) -> Self {
+        let state = Mutex::new(SendState::starting_at(offset, window));
+        Self(Arc::new(Shared { state, changed: Notify::new() }))
+    }
+
+    /// Begins where the receiver has got to with what another sender has sent. Only before anything is sent.
+    pub fn begin(&self, ack: Ack) {
+        self.lock().begin(ack);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Goes on from where the receiver has got to, on another connection.
+    ///
+    /// # Errors
+    /// [`StreamError`] if it cannot have got there.
+    pub fn resume(&self, ack: Ack) -> Result<(), StreamError> {
+        self.lock().resume(ack)?;
+        self.0.changed.notify_waiters();
+        Ok(())
+    }
+
+    /// Leaves out everything up to `offset`.
+    pub fn skip(&self, offset: u64) {
+        self.lock().skip(offset);
+    }
+
     /// Waits until bytes may be sent; how many.
     ///
     /// # Errors
@@ -32,6 +59,22 @@ impl Outbound {
             (true, _) => Some(Err(Stopped)),
             (false, 0) => None,
             (false, credit) => Some(Ok(credit)),
+        })
+        .await
+    }
+
+    /// Waits until a sender that has `end` bytes until now may have more: up to the receiver's limit, and no more than `window`
+    /// beyond what the receiver has. How many.
+    ///
+    /// # Errors
+    /// [`Stopped`] once the receiver wants no more.
+    pub async fn room_beyond(&self, end: u64, window: u64) -> Result<u64, Stopped> {
+        self.wait_for(|state| {
+            if state.is_stopped() {
+                return Some(Err(Stopped));
+            }
+            let most = state.limit().min(state.received().saturating_add(window));
+            Some(most.saturating_sub(end)).filter(|room| *room > 0).map(Ok)
         })
         .await
     }
@@ -60,6 +103,16 @@ impl Outbound {
     /// Ends the stream; its total, or `None` if it had ended.
     pub fn finish(&self) -> Option<u64> {
         self.lock().finish()
+    }
+
+    /// All below has arrived, as far as we know.
+    pub fn received(&self) -> u64 {
+        self.lock().received()
+    }
+
+    /// Whether the end was sent.
+    pub fn is_ended(&self) -> bool {
+        self.lock().is_ended()
     }
 
     /// Bytes sent so far.

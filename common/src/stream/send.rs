@@ -7,20 +7,23 @@ use crate::packet::Ack;
 /// What the sender of a stream knows.
 ///
 /// ```text
-///            send              finish
-///   Open ───────────► Open ───────────► Ended
-///     │ stop                              ▲
-///     ▼            finish                 │
-///   Stopped ──────────────────────────────┘
+///            send              finish           stop
+///   Open ───────────► Open ───────────► Ended ──────────► Closed
+///     │ stop           ▲                  │ ▲
+///     ▼                └───── resume ─────┘ │
+///   Stopped ────────────── finish ──────────┘
 /// ```
 ///
-/// Throughout, `acked.consumed <= acked.received <= sent <= acked.limit`. Between `acked.received` and `sent` lie
-/// the bytes that a sender which can reconnect has to keep.
+/// Throughout, `acked.consumed <= acked.received <= sent <= limit`. Between `acked.received` and `sent` lie the bytes that a
+/// sender which can reconnect has to keep: [`SendState::resume`] goes back to them, and to the end if it was sent.
 #[derive(Debug)]
 pub struct SendState {
     phase: Phase,
     sent: u64,
+    /// What the receiver has said last.
     acked: Ack,
+    /// Its limit behind what was left out: it follows from that, before the receiver says so itself.
+    skipped_to: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,21 +31,62 @@ enum Phase {
     Open,
     Stopped,
     Ended,
+    Closed,
 }
 
 impl Default for SendState {
     fn default() -> Self {
         let acked = Ack { limit: limits::INITIAL_WINDOW, ..Ack::default() };
-        Self { phase: Phase::Open, sent: 0, acked }
+        Self { phase: Phase::Open, sent: 0, acked, skipped_to: 0 }
     }
 }
 
 impl SendState {
+    /// A stream that begins at `offset` for this receiver, who takes `window` bytes from there.
+    pub fn starting_at(offset: u64, window: u64) -> Self {
+        let acked = Ack { received: offset, limit: offset.saturating_add(window), consumed: 0 };
+        Self { phase: Phase::Open, sent: offset, acked, skipped_to: 0 }
+    }
+
+    /// Begins where the receiver has got to with what another sender has sent. Only before anything is sent.
+    pub fn begin(&mut self, ack: Ack) {
+        *self = Self { phase: self.phase, sent: ack.received, acked: ack, skipped_to: 0 };
+    }
+
+    /// Goes on from where the receiver has got to, on another connection.
+    ///
+    /// # Errors
+    /// [`StreamError::ImpossibleAck`] if it cannot have got there.
+    pub fn resume(&mut self, ack: Ack) -> Result<(), StreamError> {
+        let sound = ack.received >= self.acked.received
+            && ack.received <= self.sent
+            && ack.received <= ack.limit
+            && ack.consumed >= self.acked.consumed
+            && ack.consumed <= ack.received;
+        if !sound {
+            return Err(StreamError::ImpossibleAck);
+        }
+        self.acked = ack;
+        self.skipped_to = 0;
+        self.sent = ack.received;
+        if self.phase == Phase::Ended {
+            self.phase = Phase::Open;
+        }
+        Ok(())
+    }
+
+    /// Leaves out everything up to `offset`, and with it as much of the receiver's limit as is known of. The receiver acknowledges it.
+    pub fn skip(&mut self, offset: u64) {
+        let skipped = offset.saturating_sub(self.sent);
+        self.skipped_to = self.limit().saturating_add(skipped);
+        self.sent += skipped;
+    }
+
     /// How many bytes may be sent now.
     pub fn credit(&self) -> u64 {
         match self.phase {
-            Phase::Open => self.acked.limit - self.sent,
-            Phase::Stopped | Phase::Ended => 0,
+            Phase::Open => self.limit().saturating_sub(self.sent),
+            Phase::Stopped | Phase::Ended | Phase::Closed => 0,
         }
     }
 
@@ -59,7 +103,7 @@ impl SendState {
 
     /// Ends the stream; returns its total. `None` if it had ended.
     pub fn finish(&mut self) -> Option<u64> {
-        if self.phase == Phase::Ended {
+        if matches!(self.phase, Phase::Ended | Phase::Closed) {
             return None;
         }
         self.phase = Phase::Ended;
@@ -68,9 +112,10 @@ impl SendState {
 
     /// The receiver wants no more.
     pub fn stop(&mut self) {
-        if self.phase == Phase::Open {
-            self.phase = Phase::Stopped;
-        }
+        self.phase = match self.phase {
+            Phase::Open | Phase::Stopped => Phase::Stopped,
+            Phase::Ended | Phase::Closed => Phase::Closed,
+        };
     }
 
     /// Takes the receiver's acknowledgement.
@@ -94,13 +139,28 @@ impl SendState {
         self.sent
     }
 
+    /// The receiver takes nothing beyond.
+    pub fn limit(&self) -> u64 {
+        self.acked.limit.max(self.skipped_to)
+    }
+
+    /// All below has arrived, as far as we know.
+    pub fn received(&self) -> u64 {
+        self.acked.received
+    }
+
     /// How far the final reader got, as far as we know.
     pub fn consumed(&self) -> u64 {
         self.acked.consumed
     }
 
+    /// Whether the end was sent.
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended | Phase::Closed)
+    }
+
     /// Whether the receiver wants no more.
     pub fn is_stopped(&self) -> bool {
-        self.phase == Phase::Stopped
+        matches!(self.phase, Phase::Stopped | Phase::Closed)
     }
 }

@@ -92,7 +92,8 @@ pub(crate) struct JobStart<'a> {
 /// See [`Event::JobEnd`].
 #[derive(Debug)]
 pub(crate) struct JobEnd<'a> {
-    pub(crate) connection: ConnectionId,
+    /// The one that it was started over; `None` if that was to another server.
+    pub(crate) connection: Option<ConnectionId>,
     pub(crate) owner: Owner,
     pub(crate) job: &'a JobId,
     pub(crate) ended: &'a Ended,
@@ -232,7 +233,9 @@ impl JobStart<'_> {
 
 impl JobEnd<'_> {
     fn add_to(&self, line: &mut Line, commands: bool) {
-        line.number("connection", self.connection.0);
+        if let Some(connection) = self.connection {
+            line.number("connection", connection.0);
+        }
         line.word("job", self.job.as_str());
         line.word("principal", self.owner.to_string());
         let ended = self.ended;

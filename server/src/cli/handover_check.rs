@@ -8,12 +8,14 @@ use crate::audit::Audit;
 use crate::error::StartError;
 use crate::handover::{HandoverError, Record, SOUND, read_record};
 use crate::host_key;
+use crate::job::Handed;
 use crate::listener::{Arrangement, Listener, arrange, check_kept, unix_socket};
 
 /// Says so, or what is wrong.
 pub(super) fn check(here: &Here) -> Result<(), StartError> {
     let memory = stdin().try_clone_to_owned().map_err(HandoverError::Memory)?;
     let record = read_record(memory)?;
+    Handed::read(&record.jobs).map_err(HandoverError::JobRecord)?;
     host_key::check(&here.config.paths.host_key, &here.trust)?;
     Audit::check(&here.config.audit)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;

@@ -7,6 +7,7 @@
 //!     └──────── unsound ────┴──── cannot be ─────┘
 //! ```
 
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,12 @@ use tracing::{error, info};
 use super::serving::Serving;
 use super::signals::{Received, handled_signals};
 use crate::handover::{
-    HandedJobs, HandoverError, ListenerRecord, Record, Unsound, become_successor, examine, listener_record,
+    HandoverError, ListenerRecord, Record, Unsound, become_successor, examine, listener_record,
 };
+use crate::job;
 use crate::listener::Listener;
+use crate::parcel::Packing;
+use crate::server::Suspended;
 
 /// How long a signal may be on its way to whoever waits for it.
 const UNDER_WAY: Duration = Duration::from_millis(5);
@@ -55,7 +59,7 @@ impl Serving<'_> {
 
     /// Whether the next program is sound, if the server is not told to stop before that is known.
     async fn examine(&mut self, status: &str) -> Result<Result<(), Unsound>, Onwards> {
-        let record = match self.record() {
+        let record = match self.question() {
             Ok(record) => record,
             Err(error) => return Ok(Err(error.into())),
         };
@@ -80,32 +84,45 @@ impl Serving<'_> {
         // What came before signals were held back is on its way through the runtime.
         while let Ok(received) = time::timeout(UNDER_WAY, self.signals.next()).await {
             if received == Received::Stop {
+                // What was cut off has to end, too.
+                self.running.resume(suspended.ok());
                 return Onwards::Stop;
             }
         }
-        let (error, jobs) = match suspended {
-            Ok(jobs) => (self.execute(&jobs), jobs),
-            Err(error) => (error, HandedJobs::default()),
+        let (error, suspended) = match suspended {
+            Ok(suspended) => (self.execute(&suspended), Some(suspended)),
+            Err(error) => (error, None),
         };
-        self.running.resume(jobs);
+        self.running.resume(suspended);
         self.goes_on(&error.to_string());
         Onwards::Serve
     }
 
     /// Why it is still this program.
-    fn execute(&self, jobs: &HandedJobs) -> HandoverError {
-        let record = match self.record() {
-            Ok(record) => record,
+    fn execute(&self, suspended: &Suspended) -> HandoverError {
+        let packed = || {
+            let mut packing = Packing::new().map_err(HandoverError::Memory)?;
+            let state = suspended.write(&mut packing)?;
+            let parcel = packing.finish();
+            let record = self.record()?.with_jobs(state, parcel.descriptors());
+            Ok::<_, HandoverError>((record, parcel))
+        };
+        let (record, parcel) = match packed() {
+            Ok(packed) => packed,
             Err(error) => return error,
         };
-        let mut descriptors = Vec::new();
+        let mut descriptors: Vec<_> = parcel.descriptors().collect();
         for listener in self.running.listeners() {
             let (socket, lock) = listener.descriptors();
             descriptors.extend([Some(socket), lock].into_iter().flatten());
         }
-        let record = record.with_jobs(jobs, &mut descriptors);
         self.log.settle();
         become_successor(&self.program, &record, &descriptors)
+    }
+
+    /// What the next program is asked about before anything is let go of: what there is now, with jobs such as there may be.
+    fn question(&self) -> Result<Record, HandoverError> {
+        Ok(self.record()?.with_jobs(job::sample()?, iter::empty()))
     }
 
     fn record(&self) -> Result<Record, HandoverError> {

@@ -54,6 +54,22 @@ pub(super) const VIOLATION: Duration = Duration::from_secs(30);
 /// Milliseconds: the longest that a source is shut out.
 pub(super) const PENALTY_MAX_MS: u64 = admission::LONGEST.as_millis() as u64;
 
+/// The longest that a job waits for a client whose line is lost: a night with a closed laptop. Clients ask for a minute unless they
+/// are told otherwise, so this bounds only those that are.
+pub(super) const MAX_GRACE: Duration = Duration::from_secs(12 * 3600);
+
+/// Milliseconds: a week.
+pub(super) const GRACE_MAX_MS: u64 = 7 * 24 * 3_600_000;
+
+/// Milliseconds: a year.
+pub(super) const JOB_TIME_MAX_MS: u64 = 365 * 24 * 3_600_000;
+
+/// Keys of those who may reach the jobs of others.
+pub(super) const ADMINISTRATORS_MAX: usize = 64;
+
+/// Whoever may run a command may as well run it with nohup(1).
+pub(super) const KEEP: bool = true;
+
 /// A trail without the commands does not tell what happened.
 pub(super) const AUDIT_COMMANDS: bool = true;
 

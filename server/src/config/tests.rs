@@ -55,6 +55,13 @@ fn every_key_has_its_effect() {
         timeout = "3s"
         violation = "10m"
 
+        [jobs]
+        directory = "~/jobs"
+        max_grace = "10s"
+        keep = false
+        max_time = "1h"
+        administrators = ["local"]
+
         [log]
         format = "json"
         level = "debug"
@@ -64,9 +71,6 @@ fn every_key_has_its_effect() {
         commands = false
         on_failure = "continue"
         sync = true
-
-        [jobs]
-        directory = "~/jobs"
     "#;
     let expected = Config {
         file: Some("server.toml".into()),
@@ -94,6 +98,13 @@ fn every_key_has_its_effect() {
             timeout: Duration::from_secs(3),
             violation: Duration::from_secs(600),
         },
+        jobs: JobSettings {
+            directory: "/h/jobs".into(),
+            max_grace: Duration::from_secs(10),
+            keep: false,
+            max_time: Some(Duration::from_secs(3600)),
+            administrators: vec!["local".parse().unwrap()],
+        },
         log: LogSettings { format: LogFormat::Json, level: LogLevel::Debug },
         audit: AuditSettings {
             to: AuditDestination::File("/h/audit.log".into()),
@@ -101,7 +112,6 @@ fn every_key_has_its_effect() {
             on_failure: OnFailure::Continue,
             sync: true,
         },
-        jobs: JobSettings { directory: "/h/jobs".into() },
     };
     assert_eq!(parse(text), Ok(expected));
 }
@@ -114,7 +124,7 @@ fn jobs_follow_the_state_directory_unless_they_have_their_own() {
     assert_eq!(directory(both), Path::new("/srv/jobs"));
     let changed = parse(both).unwrap();
     let keys: Vec<_> = changed.fixed_changes(&parse("").unwrap()).collect();
-    assert_eq!(keys, ["state_directory", "[jobs]"]);
+    assert_eq!(keys, ["state_directory", "[jobs] directory"]);
 }
 
 #[test]
@@ -167,6 +177,11 @@ fn what_is_wrong_is_said_with_file_and_line() {
             "penalties.enabled: 1 is not true or false; for example: enabled = true",
         ),
         (
+            "[jobs]\nadministrators = ['ann']",
+            "jobs.administrators: neither \"local\" nor a key's fingerprint, as `server keys` prints it; \
+             for example: administrators = [\"local\", \"SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU\"]",
+        ),
+        (
             "[log]\nformat = 'jsn'",
             "log.format: unknown value `jsn`; write one of: text, json; for example: format = \"text\"",
         ),
@@ -183,7 +198,7 @@ fn what_is_wrong_is_said_with_file_and_line() {
     }
 }
 
-const SECTIONS: [&str; 6] = ["", "limits.", "penalties.", "log.", "audit.", "jobs."];
+const SECTIONS: [&str; 6] = ["", "limits.", "penalties.", "jobs.", "log.", "audit."];
 
 /// The keys that the server knows in a section.
 fn known_keys(section: &str) -> Vec<String> {
@@ -208,7 +223,8 @@ fn the_page_for_operators_has_every_key_with_its_default() {
             known.iter().map(String::as_str).filter(|key| !sections.contains(key)).collect();
         assert_eq!(keys, known, "{section}");
         // What is written there is what holds without it.
-        for (key, row) in keys.iter().zip(&rows).filter(|_| !section.is_empty()) {
+        let with_default = |(_, row): &(_, &Vec<&str>)| !section.is_empty() && row[1] != "none";
+        for (key, row) in keys.iter().zip(&rows).filter(with_default) {
             let text = format!("{section}{key} = {}", row[1].trim_matches('`').replace("STATE", "/s/telex"));
             let set = Config { file: None, ..parse(&text).unwrap() };
             assert_eq!(set, Config::defaults(&places()), "{text}");

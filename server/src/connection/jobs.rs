@@ -1,42 +1,59 @@
-//! The jobs of one connection: brings packets to them, and answers for those that may not start.
+//! The jobs that one client has hold of: brings packets to them, and answers for those that it cannot have.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod attach;
+mod hold;
+mod inquiry;
+mod start;
+mod supervised;
+
+use std::sync::Arc;
+use std::time::Instant;
 
 use common::connection::{ConnectionError, PacketSender};
-use common::frame::{JobNumber, StreamId};
-use common::job::{Ended, JobId, Outcome, Spec, StartFailure};
-use common::limits;
+use common::frame::JobNumber;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
-use common::stream::{Budget, Inbound, Outbound};
+use common::stream::Budget;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
+use self::hold::{Hold, Table, lock};
 use crate::admission::ConnectionId;
-use crate::audit::{Announced, Event, JobEnd, JobStart};
-use crate::authorize::{Action, Principal, authorize, original_command};
-use crate::job::{self, JobCommand, JobContext, JobHandle, Registration};
+use crate::authorize::{Action, Principal, Remote, authorize};
+use crate::clock;
+use crate::job::{Departure, Link};
+use crate::scope::Scope;
 use crate::service::Service;
 
-/// Why a server that ends takes no jobs.
-const STOPPING: &str = "it is stopping";
+/// Ends of jobs that the client may not have heard of yet. Beyond that it is asked whether it is there.
+const UNCONFIRMED: usize = 64;
 
-/// Jobs that run, by their number; their tasks take themselves out.
-type Table = Arc<Mutex<HashMap<JobNumber, JobHandle>>>;
+/// The most of them: a client that starts so many and answers nothing is not one of ours.
+const UNCONFIRMED_MAX: usize = 4096;
+
+/// Questions about jobs that a connection may have open: each may hold a long list until the client has read it.
+const QUESTIONS: usize = 16;
 
 /// The jobs of one connection.
 #[derive(Debug)]
 pub(super) struct Jobs {
     service: Arc<Service>,
     principal: Principal,
+    /// Where the client is.
+    client: Remote,
     connection: ConnectionId,
     sender: PacketSender<ServerMessage>,
     table: Table,
+    /// What has to be over before a server that stops has done with this client.
     tasks: TaskTracker,
+    /// Those of jobs that go on without this server.
+    relays: TaskTracker,
+    questions: Arc<Semaphore>,
     last_number: u32,
     budget: Budget,
+    /// When the connection was made, or a little later; what the client has said on it was said after that.
+    since: Instant,
     gone: CancellationToken,
 }
 
@@ -44,6 +61,7 @@ impl Jobs {
     pub(super) fn new(
         service: Arc<Service>,
         principal: Principal,
+        client: Remote,
         connection: ConnectionId,
         sender: PacketSender<ServerMessage>,
     ) -> Self {
@@ -51,18 +69,22 @@ impl Jobs {
         Self {
             service,
             principal,
+            client,
             connection,
             sender,
             table: Table::default(),
             tasks: TaskTracker::new(),
+            relays: TaskTracker::new(),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
             last_number: 0,
             budget,
+            since: clock::now(),
             gone: CancellationToken::new(),
         }
     }
 
-    /// Takes a packet about a job. Never waits for one: only until there is room for the answer to a START that is not
-    /// granted, so that a client that does not read them cannot make us remember them.
+    /// Takes a packet about a job. Never waits for one: only until there is room for the answer, so that a client that does not
+    /// read its answers cannot make us remember them.
     ///
     /// # Errors
     /// [`ConnectionError`] if it breaks a rule.
@@ -71,193 +93,155 @@ impl Jobs {
             Packet::Message { job: JobNumber::CONNECTION, .. } => {
                 Err(ConnectionError::Violation("a request about no job"))
             }
-            Packet::Message { job, message } => match message {
-                ClientMessage::Start { id, spec } => self.start(job, id, spec).await,
-                ClientMessage::Signal(signal) => {
-                    permit(&self.principal, Action::Signal)?;
-                    self.command(job, JobCommand::Signal(signal))
-                }
-                ClientMessage::Cancel => {
-                    permit(&self.principal, Action::Cancel)?;
-                    self.command(job, JobCommand::Cancel)
-                }
-            },
+            Packet::Message { job, message } => self.handle_message(job, message).await,
             Packet::Data { job, offset, bytes, .. } => {
-                self.with(job, |handle| Ok(handle.stdin.receive(offset, bytes)?))
+                self.with(job, |hold| hold.receive_stdin(offset, bytes))
             }
-            Packet::Eof { job, total, .. } => self.with(job, |handle| Ok(handle.stdin.finish(total)?)),
-            Packet::Ack { job, stream, ack } => {
-                self.with(job, |handle| Ok(handle.outbound(stream)?.acknowledge(ack)?))
-            }
-            Packet::StopSending { job, stream } => self.with(job, |handle| {
-                handle.outbound(stream)?.stop();
-                Ok(())
-            }),
+            Packet::Eof { job, total, .. } => self.with(job, |hold| hold.finish_stdin(total)),
+            Packet::Ack { job, stream, ack } => self.with(job, |hold| hold.acknowledge(stream, ack)),
+            Packet::StopSending { job, stream } => self.with(job, |hold| hold.stop_sending(stream)),
             Packet::Hello(_) | Packet::Welcome(_) | Packet::Close(_) | Packet::Ping(_) | Packet::Pong(_) => {
                 Err(ConnectionError::Violation("a frame about no job"))
             }
         }
     }
 
-    /// The server stops: tells the client, and takes no more jobs.
-    pub(super) async fn stop_accepting(&self) {
-        self.tasks.close();
-        let packet = Packet::Message { job: JobNumber::CONNECTION, message: ServerMessage::GoingAway };
-        // Without a connection there is nobody to tell.
-        self.sender.send_control(packet).await.ok();
-    }
-
-    /// Waits until no job runs, once [`Jobs::stop_accepting`] was called.
-    pub(super) async fn all_over(&self) {
-        self.tasks.wait().await;
-    }
-
-    /// The client is gone: ends its jobs and waits for that.
-    pub(super) async fn abandon(self) {
-        for handle in lock(&self.table).values() {
-            handle.stdin.abandon();
-        }
-        self.gone.cancel();
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
-    async fn start(&mut self, number: JobNumber, id: JobId, mut spec: Spec) -> Result<(), ConnectionError> {
-        if number.0 <= self.last_number {
-            return Err(ConnectionError::Violation("a job number that was used before"));
-        }
-        self.last_number = number.0;
-        match self.admit(&id, &mut spec) {
-            Ok((registration, announced)) => self.spawn(number, id, spec, registration, announced),
-            Err(reason) => {
-                self.service.record(&Event::JobRefused {
-                    connection: self.connection,
-                    job: &id,
-                    owner: self.principal.owner(),
-                    reason: &reason,
-                });
-                self.refuse(number, reason).await;
+    async fn handle_message(
+        &mut self,
+        number: JobNumber,
+        message: ClientMessage,
+    ) -> Result<(), ConnectionError> {
+        match message {
+            ClientMessage::Start(start) => {
+                self.take_number(number)?;
+                self.start(number, start).await;
+            }
+            ClientMessage::Attach(attach) => {
+                self.take_number(number)?;
+                permit(&self.principal, Action::Attach)?;
+                self.join(number, attach).await;
+            }
+            ClientMessage::Order { sequence, order } => {
+                permit(&self.principal, Action::Order)?;
+                let (mut applied, keeps) = (None, self.service.live().config.jobs.keep);
+                self.with(number, |hold| {
+                    applied = hold.order(sequence, order, keeps)?;
+                    Ok(())
+                })?;
+                if let Some(applied) = applied {
+                    self.answer(number, applied).await;
+                }
+            }
+            ClientMessage::Leave => self.with(number, |hold| {
+                hold.leave();
+                Ok(())
+            })?,
+            ClientMessage::List { all } => {
+                self.take_number(number)?;
+                permit(&self.principal, Action::List)?;
+                self.list(number, all).await;
+            }
+            ClientMessage::Forget { job } => {
+                self.take_number(number)?;
+                permit(&self.principal, Action::Forget)?;
+                self.forget(number, job).await;
             }
         }
         Ok(())
     }
 
-    fn admit(&self, id: &JobId, spec: &mut Spec) -> Result<(Registration, Announced), String> {
-        authorize(&self.principal, Action::Start(spec)).map_err(|denial| denial.to_string())?;
-        if self.service.stopping.is_cancelled() {
-            return Err(STOPPING.to_owned());
+    fn take_number(&mut self, number: JobNumber) -> Result<(), ConnectionError> {
+        if number.0 <= self.last_number {
+            return Err(ConnectionError::Violation("a job number that was used before"));
         }
-        if lock(&self.table).len() >= limits::JOBS_PER_CONNECTION {
-            return Err(format!("this connection already runs {} jobs", limits::JOBS_PER_CONNECTION));
-        }
-        let registration = self
-            .service
-            .registry
-            .register(self.principal.owner(), id)
-            .map_err(|refusal| refusal.to_string())?;
-        let start = JobStart {
-            connection: self.connection,
-            job: id,
-            owner: self.principal.owner(),
-            spec,
-            original: self.principal.options().command().and_then(|_| original_command(spec)),
-        };
-        let announced = self.service.live().audit.announce(&Event::JobStart(start));
-        Ok((registration, announced))
+        self.last_number = number.0;
+        Ok(())
     }
 
-    fn spawn(
-        &self,
-        number: JobNumber,
-        id: JobId,
-        spec: Spec,
-        registration: Registration,
-        announced: Announced,
-    ) {
-        let stdin = Inbound::new(self.budget.clone());
-        let (gone, stopping) = (self.gone.clone(), self.service.stopping.clone());
-        let (handle, context) = JobContext::new(number, id, stdin, gone, stopping);
-        lock(&self.table).insert(number, handle);
-        let (service, sender, table) =
-            (Arc::clone(&self.service), self.sender.clone(), Arc::clone(&self.table));
-        let (connection, owner) = (self.connection, self.principal.owner());
-        let task = async move {
-            let id = context.id.clone();
-            let permission = permission(announced, &context);
-            let ended =
-                job::run(context, spec, permission, &service.door.account, &service.containment, &sender)
-                    .await;
-            if let Outcome::NotStarted(StartFailure::Refused(reason)) = &ended.outcome {
-                service.record(&Event::JobRefused { connection, job: &id, owner, reason });
-            } else {
-                service.record(&Event::JobEnd(JobEnd { connection, owner, job: &id, ended: &ended }));
-            }
-            lock(&table).remove(&number);
-            drop(registration);
-        };
-        self.tasks.spawn(task.in_current_span());
-    }
-
-    /// Answers a START that is in order but not granted.
-    async fn refuse(&self, number: JobNumber, reason: String) {
-        let ended = Ended::without_output(Outcome::NotStarted(StartFailure::Refused(reason)));
-        let packet = Packet::Message { job: number, message: ServerMessage::Ended(ended) };
+    /// The server stops: tells the client, and takes no more jobs.
+    pub(super) async fn stop_accepting(&self) {
+        self.tasks.close();
         // Without a connection there is nobody to tell.
-        self.sender.send_control(packet).await.ok();
+        self.answer(JobNumber::CONNECTION, ServerMessage::GoingAway).await;
     }
 
-    fn command(&self, number: JobNumber, command: JobCommand) -> Result<(), ConnectionError> {
-        self.with(number, |handle| {
-            handle.commands.push(command);
-            Ok(())
-        })
+    /// Whether the client has hold of a job that goes on without this server.
+    pub(super) fn has_relayed(&self) -> bool {
+        !self.relays.is_empty()
     }
 
-    /// Does `action` with a job that runs, nothing with one that is over.
+    /// Waits until the client has hold of no job that ends with this server, once [`Jobs::stop_accepting`] was called.
+    pub(super) async fn all_over(&self) {
+        self.tasks.wait().await;
+    }
+
+    /// Whether the client should be asked for a sign of life, because that proves that it knows how its jobs ended.
+    pub(super) fn wants_sign(&self) -> bool {
+        lock(&self.table).ended.len() >= UNCONFIRMED
+    }
+
+    /// How many ends of jobs were sent on this connection.
+    pub(super) fn ended(&self) -> u64 {
+        let table = lock(&self.table);
+        table.confirmed + table.ended.len() as u64
+    }
+
+    /// The client knows of the first `count` ends that were sent on this connection.
+    pub(super) fn confirm(&self, count: u64) {
+        let mut table = lock(&self.table);
+        while table.confirmed < count
+            && let Some((job, attachment)) = table.ended.pop_front()
+        {
+            table.confirmed += 1;
+            job.settle(&attachment);
+        }
+    }
+
+    /// The client has parted. Its jobs go on as they are to in that case; whoever sends it something is done when this returns.
+    pub(super) async fn part(self, departure: Departure) {
+        {
+            let table = lock(&self.table);
+            table.held.values().for_each(|hold| hold.depart(departure));
+            for (job, attachment) in &table.ended {
+                job.depart(attachment, departure);
+            }
+        }
+        self.gone.cancel();
+        self.tasks.close();
+        self.relays.close();
+        tokio::join!(self.tasks.wait(), self.relays.wait());
+    }
+
+    /// Whose jobs the client may reach.
+    fn scope(&self) -> Scope {
+        self.service.live().config.jobs.scope(self.principal.owner())
+    }
+
+    fn link(&self, number: JobNumber) -> Link {
+        let (sender, gone) = (self.sender.clone(), self.gone.clone());
+        Link { number, sender, peer: self.client, gone }
+    }
+
+    async fn answer(&self, number: JobNumber, message: ServerMessage) {
+        // Without a connection there is nobody to tell.
+        self.sender.send_control(Packet::Message { job: number, message }).await.ok();
+    }
+
+    /// Does `action` with a job that the client has hold of, nothing with one that it has not any more.
     fn with(
         &self,
         number: JobNumber,
-        action: impl FnOnce(&JobHandle) -> Result<(), ConnectionError>,
+        action: impl FnOnce(&Hold) -> Result<(), ConnectionError>,
     ) -> Result<(), ConnectionError> {
         if number.0 > self.last_number {
             return Err(ConnectionError::Violation("a frame for a job that was never started"));
         }
-        let handle = lock(&self.table).get(&number).cloned();
-        handle.map_or(Ok(()), |handle| action(&handle))
-    }
-}
-
-/// Whether a job may start that was announced: not if that cannot be recorded, or if its client or the server ends
-/// meanwhile.
-fn permission(
-    announced: Announced,
-    context: &JobContext,
-) -> impl Future<Output = Result<(), String>> + use<> {
-    let (gone, stopping) = (context.gone.clone(), context.stopping.clone());
-    async move {
-        tokio::select! {
-            recorded = announced.permission() => recorded.map_err(|refusal| refusal.to_string()),
-            () = stopping.cancelled() => Err(STOPPING.to_owned()),
-            () = gone.cancelled() => Err("its client is gone".to_owned()),
-        }
+        let hold = lock(&self.table).held.get(&number).cloned();
+        hold.map_or(Ok(()), |hold| action(&hold))
     }
 }
 
 /// A client of ours does not ask for what its key may not do, other than to start a job.
 pub(super) fn permit(principal: &Principal, action: Action<'_>) -> Result<(), ConnectionError> {
     authorize(principal, action).map_err(|_| ConnectionError::Violation("an action that this key may not do"))
-}
-
-impl JobHandle {
-    fn outbound(&self, stream: StreamId) -> Result<&Outbound, ConnectionError> {
-        match stream {
-            StreamId::Stdout => Ok(&self.stdout),
-            StreamId::Stderr => Ok(&self.stderr),
-            StreamId::Stdin => Err(ConnectionError::Violation("stdin has no window of the client's")),
-        }
-    }
-}
-
-fn lock(table: &Table) -> MutexGuard<'_, HashMap<JobNumber, JobHandle>> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,7 @@
 //! A peer that has proven who it is, and has not been let in. It can say HELLO, once; no other frame is decoded, and what
 //! is behind HELLO in the buffer stays there unread.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use common::connection::{ConnectionError, packet_queue};
@@ -11,11 +12,12 @@ use common::transport::Transport;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
+use super::departure::Path;
 use super::record;
 use super::session::Session;
 use super::{Reader, SOFTWARE, Sender, Writer, finish_writing, send_close};
 use crate::admission::{ConnectionId, Ending};
-use crate::authorize::{Peer, Principal};
+use crate::authorize::{Peer, Principal, Remote};
 use crate::background::aside;
 use crate::gate::Visitor;
 use crate::login::{Answer, Door, LoginRefusal};
@@ -77,7 +79,7 @@ impl Stranger {
         match knock(service, self.visitor.id(), self.peer, hello).await {
             Ok(principal) => {
                 record::login(service, self.visitor.id(), &self.peer, Some(hello), None);
-                self.welcome(principal).await
+                self.welcome(service, principal, hello.address).await
             }
             Err(refusal) => self.refuse(service, Some(hello), &refusal).await,
         }
@@ -99,13 +101,25 @@ impl Stranger {
         self.leave().await
     }
 
-    async fn welcome(mut self, principal: Principal) -> Option<Session> {
+    async fn welcome(
+        mut self,
+        service: &Service,
+        principal: Principal,
+        own: Option<SocketAddr>,
+    ) -> Option<Session> {
         let welcome = Packet::Welcome(Welcome { version: VERSION, software: SOFTWARE.to_owned() });
         if !self.visitor.authenticated() || self.sender.send_control(welcome).await.is_err() {
             return self.leave().await;
         }
         info!("connected");
-        Some(Session::new(principal, self.visitor, self.reader, self.sender, self.writer))
+        let peer = self.peer.remote();
+        let (path, client) = match own {
+            _ if !service.is_supervisor => (Path::to(peer, own), peer),
+            // What a server says of its client.
+            Some(address) => (Path::Relayed, Remote::Tcp(address)),
+            None => (Path::Relayed, peer),
+        };
+        Some(Session::new(principal, client, path, self.visitor, self.reader, self.sender, self.writer))
     }
 
     /// Says what is still to be said.

@@ -5,6 +5,9 @@
 mod every_frame;
 mod keys;
 mod length_bombs;
+mod model;
 mod peer;
+mod resume;
+mod roles;
 mod windows;
 mod world;

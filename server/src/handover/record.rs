@@ -2,7 +2,7 @@
 //! program reads the records of all programs before it.
 
 use std::ffi::OsString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -69,15 +69,14 @@ impl Record {
         }
     }
 
-    /// With jobs, whose descriptors come to the others that are passed on.
+    /// With jobs: what they say of themselves, and the descriptors that it speaks of.
     pub(crate) fn with_jobs<'a>(
         mut self,
-        jobs: &'a HandedJobs,
-        descriptors: &mut Vec<BorrowedFd<'a>>,
+        state: Vec<u8>,
+        descriptors: impl Iterator<Item = BorrowedFd<'a>>,
     ) -> Self {
-        self.jobs.clone_from(&jobs.state);
-        self.jobs_descriptors = jobs.descriptors.iter().map(AsRawFd::as_raw_fd).collect();
-        descriptors.extend(jobs.descriptors.iter().map(AsFd::as_fd));
+        self.jobs = state;
+        self.jobs_descriptors = descriptors.map(|descriptor| descriptor.as_raw_fd()).collect();
         self
     }
 
@@ -183,7 +182,7 @@ mod tests {
         "telex handover 1 184 0\n",
         r#"{"program":[47,120],"ends_with_terminal":false,"upgrades":0,"#,
         r#""listeners":[{"origin":"default","endpoint":"[::1]:9000","descriptor":9,"lock":null}],"#,
-        r#""jobs_format":0,"jobs_descriptors":[]}"#
+        r#""jobs_format":1,"jobs_descriptors":[]}"#
     );
 
     #[test]
@@ -228,7 +227,7 @@ mod tests {
             Record::decode(newer.as_bytes()),
             Err(HandoverError::Newer { found: 2, known: VERSION })
         ));
-        let newer = FIRST.replacen("\"jobs_format\":0", "\"jobs_format\":9", 1);
+        let newer = FIRST.replacen("\"jobs_format\":1", "\"jobs_format\":9", 1);
         assert!(matches!(Record::decode(newer.as_bytes()), Err(HandoverError::NewerJobs { found: 9, .. })));
         // What is added, and may be ignored, is.
         let more =

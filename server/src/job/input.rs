@@ -1,21 +1,19 @@
-//! From a stream of the connection to the command's stdin, knowing how much of it the command has read.
+//! From a job's client to the command's stdin, knowing how much of it the command has read.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
-use common::connection::PacketSender;
-use common::frame::{JobNumber, StreamId};
+use common::frame::StreamId;
 use common::limits;
-use common::message::ServerMessage;
 use common::packet::{Ack, Packet};
-use common::stream::Inbound;
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{Errno, ioctl_fionread, write};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::unix::AsyncFd;
 
+use super::state::Job;
 use crate::process;
 
 /// Pipe that stdin starts with: one page, and so one slot. The system reports a full pipe as writable again only
@@ -26,97 +24,134 @@ const PROBE_PIPE: usize = 4096;
 const LARGE_PIPE: usize = 4 * limits::DATA_PAYLOAD;
 
 /// The stdin of a job.
+///
+/// Dropping what it waits for at any moment leaves it whole: it can go on later, here or elsewhere.
 #[derive(Debug)]
-pub(super) struct Input {
-    job: JobNumber,
-    inbound: Inbound,
-    sender: PacketSender<ServerMessage>,
-    pipe: Mutex<Pipe>,
+pub(super) struct Input<'a> {
+    job: &'a Job,
+    feed: Mutex<Feed>,
 }
 
 /// Our end of the pipe, and what went into it.
 #[derive(Debug)]
-struct Pipe {
-    written: u64,
+pub(super) struct Feed {
+    pub(super) stage: Stage,
+    pub(super) written: u64,
+    /// What was taken from the stream, and is to be written next.
+    pub(super) rest: Bytes,
     /// An end of the pipe that knows how much is still in it: the one we write, or, once that is closed, a reading one
     /// that we only ask. `None` if neither is to be had.
-    gauge: Option<Arc<OwnedFd>>,
+    pub(super) gauge: Option<Arc<OwnedFd>>,
 }
 
-impl Input {
-    pub(super) fn new(job: JobNumber, inbound: Inbound, sender: PacketSender<ServerMessage>) -> Self {
-        Self { job, inbound, sender, pipe: Mutex::new(Pipe { written: 0, gauge: None }) }
+/// How far a feed has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Nothing was done with the pipe.
+    New,
+    /// The command is not known to read.
+    Probing,
+    /// It is known to read.
+    Feeding,
+    /// There is nothing more to write, or nobody to read it, or no pipe.
+    Over,
+}
+
+impl Feed {
+    /// Into a new pipe; without one, whatever comes is refused.
+    pub(super) fn new(pipe: Option<OwnedFd>) -> Self {
+        Self { stage: Stage::New, written: 0, rest: Bytes::new(), gauge: pipe.map(Arc::new) }
+    }
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(job: &'a Job, feed: Feed) -> Self {
+        Self { job, feed: Mutex::new(feed) }
+    }
+
+    /// What it takes to go on.
+    pub(super) fn into_feed(self) -> Feed {
+        self.feed.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many bytes the command has read.
     pub(super) fn consumed(&self) -> u64 {
-        let pipe = self.lock();
-        let left = pipe.gauge.as_deref().map_or(Ok(0), ioctl_fionread).unwrap_or_default();
-        pipe.written.saturating_sub(left)
+        let feed = self.lock();
+        let left = feed.gauge.as_deref().map_or(Ok(0), ioctl_fionread).unwrap_or_default();
+        feed.written.saturating_sub(left)
     }
 
-    /// Writes what comes until the stream or the reader ends. Never ends when the connection is lost instead: a
-    /// command must not take a lost client for the end of its input.
-    pub(super) async fn run(&self, pipe: OwnedFd) -> io::Result<()> {
-        fcntl_setfl(&pipe, fcntl_getfl(&pipe)? | OFlags::NONBLOCK)?;
-        let mut probing = fcntl_setpipe_size(&pipe, PROBE_PIPE).is_ok();
-        let pipe = Arc::new(pipe);
-        self.lock().gauge = Some(Arc::clone(&pipe));
+    /// Writes what comes until the stream or the reader ends. A client that is lost or gone is no end: a command must not take
+    /// it for the end of its input.
+    pub(super) async fn run(&self) -> io::Result<()> {
+        let pipe = self.lock().gauge.clone();
+        let fed = match pipe {
+            Some(pipe) => self.feed(pipe).await,
+            None => {
+                self.refuse().await;
+                Ok(())
+            }
+        };
+        self.lock().stage = Stage::Over;
+        fed
+    }
+
+    async fn feed(&self, pipe: Arc<OwnedFd>) -> io::Result<()> {
+        if self.stage() == Stage::New {
+            fcntl_setfl(&pipe, fcntl_getfl(&pipe)? | OFlags::NONBLOCK)?;
+            let probes = fcntl_setpipe_size(&pipe, PROBE_PIPE).is_ok();
+            self.lock().stage = if probes { Stage::Probing } else { Stage::Feeding };
+        }
         let pipe = process::register(pipe)?;
         loop {
+            if !self.write(&pipe).await? {
+                self.lock().rest = Bytes::new();
+                self.closed_by_reader().await;
+                return Ok(());
+            }
             let next = tokio::select! {
                 biased;
-                next = self.inbound.next() => next,
-                drained = self.drained(&pipe), if probing && self.lock().written > 0 => {
+                next = self.job.stdin.next() => next,
+                drained = self.drained(&pipe), if self.awaits_first_read() => {
                     drained?;
-                    probing = false;
                     continue;
                 }
             };
             let Some(bytes) = next else { break };
-            if !self.write(&pipe, bytes, &mut probing).await? {
-                self.closed_by_reader().await;
-                return Ok(());
-            }
-        }
-        if !self.inbound.is_ended() {
-            std::future::pending::<()>().await;
+            self.lock().rest = bytes;
         }
         let gauge = reopen(pipe.get_ref());
-        self.lock().gauge = gauge.map(Arc::new);
+        let mut feed = self.lock();
+        (feed.gauge, feed.stage) = (gauge.map(Arc::new), Stage::Over);
         Ok(())
     }
 
     /// Tells the client that the command takes no stdin, if it sends some all the same.
-    pub(super) async fn refuse(&self) -> io::Result<()> {
-        if self.inbound.next().await.is_some() {
+    async fn refuse(&self) {
+        if self.job.stdin.next().await.is_some() {
             self.closed_by_reader().await;
         }
-        Ok(())
     }
 
-    /// Writes `bytes`; `false` if nobody can read them any more.
-    async fn write(
-        &self,
-        pipe: &AsyncFd<Arc<OwnedFd>>,
-        mut bytes: Bytes,
-        probing: &mut bool,
-    ) -> io::Result<bool> {
-        while !bytes.is_empty() {
-            if *probing && self.lock().written > 0 {
+    /// Writes the rest of what was taken; `false` if nobody can read it any more.
+    async fn write(&self, pipe: &AsyncFd<Arc<OwnedFd>>) -> io::Result<bool> {
+        loop {
+            let bytes = self.lock().rest.clone();
+            if bytes.is_empty() {
+                return Ok(true);
+            }
+            if self.awaits_first_read() {
                 self.drained(pipe).await?;
-                *probing = false;
             }
             let mut ready = pipe.writable().await?;
+            let probing = self.stage() == Stage::Probing;
             // Not more than a page while probing, or the pipe could hold what the report would not tell.
-            let most = if *probing { bytes.len().min(PROBE_PIPE) } else { bytes.len() };
+            let most = if probing { bytes.len().min(PROBE_PIPE) } else { bytes.len() };
             match write(pipe.get_ref().as_ref(), bytes.get(..most).unwrap_or(&bytes)) {
                 Ok(written) => {
-                    bytes.advance(written);
-                    self.lock().written += written as u64;
-                    self.acknowledge(self.inbound.delivered(written)).await;
-                    if !*probing {
-                        self.acknowledge(self.inbound.consumed(self.consumed())).await;
+                    self.acknowledge(self.wrote(written)).await;
+                    if !probing {
+                        self.acknowledge(self.job.stdin.consumed(self.consumed())).await;
                     }
                 }
                 Err(Errno::AGAIN) => ready.clear_ready(),
@@ -125,7 +160,24 @@ impl Input {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(true)
+    }
+
+    /// So much of the rest is in the pipe. The acknowledgement to send, if one is due.
+    fn wrote(&self, count: usize) -> Option<Ack> {
+        let mut feed = self.lock();
+        feed.rest.advance(count);
+        feed.written += count as u64;
+        self.job.stdin.delivered(count)
+    }
+
+    fn awaits_first_read(&self) -> bool {
+        let feed = self.lock();
+        feed.stage == Stage::Probing && feed.written > 0
+    }
+
+    /// How far it has come.
+    pub(super) fn stage(&self) -> Stage {
+        self.lock().stage
     }
 
     /// Waits until the command has read everything in the pipe for the first time, and tells the client.
@@ -137,33 +189,31 @@ impl Input {
             }
             if ready.ready().is_error() || ready.ready().is_write_closed() {
                 // Nobody reads: the next write will say so.
+                self.lock().stage = Stage::Feeding;
                 return Ok(());
             }
             ready.clear_ready();
         }
         fcntl_setpipe_size(pipe.get_ref().as_ref(), LARGE_PIPE).ok();
-        self.acknowledge(self.inbound.consumed(self.consumed())).await;
+        self.lock().stage = Stage::Feeding;
+        self.acknowledge(self.job.stdin.consumed(self.consumed())).await;
         Ok(())
     }
 
     async fn closed_by_reader(&self) {
-        if self.inbound.stop() {
-            let packet = Packet::StopSending { job: self.job, stream: StreamId::Stdin };
-            // Without a connection there is nobody to tell.
-            self.sender.send_control(packet).await.ok();
+        if self.job.stdin.stop() {
+            self.job.tell_writer(|job| Packet::StopSending { job, stream: StreamId::Stdin }).await;
         }
     }
 
     async fn acknowledge(&self, ack: Option<Ack>) {
         if let Some(ack) = ack {
-            let packet = Packet::Ack { job: self.job, stream: StreamId::Stdin, ack };
-            // Without a connection there is nobody to tell.
-            self.sender.send_control(packet).await.ok();
+            self.job.tell_writer(|job| Packet::Ack { job, stream: StreamId::Stdin, ack }).await;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pipe> {
-        self.pipe.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,16 +1,12 @@
-//! From the command's pipe to a stream of the connection, as fast as the window allows and no faster.
+//! From the command's pipe to the job's outlet, as fast as that has room and no faster.
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 
 use bytes::BufMut;
 use common::buffer;
-use common::connection::PacketSender;
-use common::frame::{JobNumber, StreamId};
 use common::limits;
-use common::message::ServerMessage;
-use common::packet::Packet;
-use common::stream::Outbound;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::ioctl_fionread;
 use rustix::pipe::fcntl_setpipe_size;
@@ -18,7 +14,9 @@ use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::outlet::{Outlet, Room};
 use super::rules::DRAIN;
+use crate::crash_point::{CrashPoint, reach};
 
 /// First read; most commands say little, and a thousand quiet ones must cost little.
 const SMALL_READ: usize = 8 * 1024;
@@ -26,16 +24,22 @@ const SMALL_READ: usize = 8 * 1024;
 /// Pipe of a command that fills its first one: four full reads, so that both sides run at the same time.
 const LARGE_PIPE: usize = 4 * limits::DATA_PAYLOAD;
 
-/// One output stream of a job.
+/// Where an output stream of a job comes from.
 #[derive(Debug)]
-pub(super) struct Output {
-    pub(super) job: JobNumber,
-    pub(super) stream: StreamId,
-    pub(super) outbound: Outbound,
-    pub(super) sender: PacketSender<ServerMessage>,
-    /// The client is gone.
-    pub(super) gone: CancellationToken,
-    /// Nobody waits for the end any more: send what is in the pipe, and end.
+pub(super) enum Source {
+    /// From here, still.
+    Open(OwnedFd),
+    /// Nothing comes any more: whether a process still held the pipe open, or why it could not be read to its end.
+    Over(Result<bool, String>),
+}
+
+/// One output stream of a job, on its way in.
+#[derive(Debug)]
+pub(super) struct Output<'a> {
+    pub(super) outlet: &'a Outlet,
+    /// It is cut off, with nothing on its way, and will go on later.
+    pub(super) pause: CancellationToken,
+    /// Nobody waits for the end any more: take what is in the pipe, and end.
     pub(super) stop_reading: CancellationToken,
 }
 
@@ -48,88 +52,77 @@ struct Patience {
     left: Option<usize>,
 }
 
-/// How reading went on after a wait.
+/// How reading goes on after a wait.
 enum Next {
-    /// This many bytes may be read and sent.
-    Read(usize),
+    /// So much may be read.
+    Read(Room),
     /// The stream is over.
     End,
-    /// The client wants no more.
-    Stopped,
-    /// There is no client.
-    Gone,
 }
 
-impl Output {
-    /// Moves everything, then sends EOF; whether a process still held the pipe open.
-    pub(super) async fn run(self, pipe: OwnedFd) -> io::Result<bool> {
-        let pipe = pipe::Receiver::from_owned_fd(pipe)?;
-        let result = self.copy(pipe).await;
-        self.send_eof().await;
-        result
+impl Output<'_> {
+    /// Moves everything, then ends the stream; or moves what it can until the pause.
+    pub(super) async fn run(self, source: Source, again: bool) -> Source {
+        let Source::Open(pipe) = source else { return source };
+        let over = match pipe::Receiver::from_owned_fd(pipe) {
+            Ok(pipe) => match self.copy(&pipe, again).await {
+                Ok(None) => match pipe.into_nonblocking_fd() {
+                    Ok(pipe) => return Source::Open(pipe),
+                    Err(error) => Err(error),
+                },
+                Ok(Some(left_open)) => Ok(left_open),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        self.outlet.end();
+        Source::Over(over.map_err(|error| error.to_string()))
     }
 
-    /// Ends a stream that has no pipe; it was never open.
-    pub(super) async fn end(self) -> io::Result<bool> {
-        self.send_eof().await;
-        Ok(false)
-    }
-
-    async fn send_eof(&self) {
-        if let Some(total) = self.outbound.finish() {
-            // Without a connection there is nobody to tell.
-            self.sender.send(Packet::Eof { job: self.job, stream: self.stream, total }).await.ok();
-        }
-    }
-
-    async fn copy(&self, pipe: pipe::Receiver) -> io::Result<bool> {
+    /// Whether a process still held the pipe open at the end; `None` if it is to go on later.
+    async fn copy(&self, pipe: &pipe::Receiver, again: bool) -> io::Result<Option<bool>> {
         let mut read_size = SMALL_READ;
-        let mut patience = Patience::default();
+        // Nobody has read while it was cut off, which may have blocked them.
+        let mut patience = Patience { blocked_until: again.then(Instant::now), ..Patience::default() };
+        let mut paused = pin!(self.pause.cancelled());
         loop {
-            match self.wait(&pipe, &mut patience).await? {
-                Next::Read(most) => {
-                    let Ok(room) = self.sender.reserve().await else {
-                        // The writer ends a moment before the connection does.
-                        self.gone.cancelled().await;
-                        continue;
-                    };
+            let next = tokio::select! {
+                biased;
+                () = &mut paused => return Ok(None),
+                next = self.wait(pipe, &mut patience) => next?,
+            };
+            match next {
+                Next::Read(room) => {
+                    let most = room.bytes();
                     let mut bytes = buffer::with_room(read_size.min(most));
                     match pipe.try_read_buf(&mut (&mut bytes).limit(read_size.min(most))) {
-                        Ok(0) => return Ok(false),
+                        Ok(0) => return Ok(Some(false)),
                         Ok(read) => {
                             patience.left = patience.left.map(|left| left.saturating_sub(read));
-                            read_size = next_size(read_size, read, &pipe);
-                            // The credit only grows while we hold it.
-                            let Some(offset) = self.outbound.send(read) else { return Ok(false) };
-                            let (job, stream) = (self.job, self.stream);
+                            read_size = next_size(read_size, read, pipe);
                             let bytes = buffer::share(bytes);
-                            room.send(Packet::Data { job, stream, offset, bytes });
+                            self.outlet.put(bytes, room).await;
+                            reach(CrashPoint::OutputKept);
                         }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(error) => return Err(error),
                     }
                 }
-                Next::End if has_writers(&pipe)? => return Ok(true),
+                Next::End if self.outlet.is_closed() => return Ok(Some(false)),
+                Next::End if has_writers(pipe)? => return Ok(Some(true)),
                 // Nothing can be added any more, so what is there is the rest.
-                Next::End => match unread(&pipe)? {
-                    0 => return Ok(false),
+                Next::End => match unread(pipe)? {
+                    0 => return Ok(Some(false)),
                     rest => patience.left = Some(rest),
                 },
-                Next::Stopped => return Ok(false),
-                Next::Gone => return self.discard(&pipe).await.map(|()| false),
             }
         }
     }
 
-    /// Waits until there is something to read and leave to send it.
+    /// Waits until there is something to read and room for it.
     async fn wait(&self, pipe: &pipe::Receiver, patience: &mut Patience) -> io::Result<Next> {
-        let blocked = self.outbound.is_blocked();
-        let credit = tokio::select! {
-            biased;
-            () = self.gone.cancelled() => return Ok(Next::Gone),
-            credit = self.outbound.credit() => credit,
-        };
-        let Ok(credit) = credit else { return Ok(Next::Stopped) };
+        let blocked = self.outlet.is_full();
+        let Ok(room) = self.outlet.room().await else { return Ok(Next::End) };
         if blocked {
             patience.blocked_until = Some(Instant::now());
         }
@@ -142,11 +135,14 @@ impl Output {
                 patience.left = Some(unread(pipe)?);
             }
             ready = pipe.readable() => ready?,
-            _stopped = self.outbound.stopped() => return Ok(Next::Stopped),
-            () = self.gone.cancelled() => return Ok(Next::Gone),
+            _closed = self.outlet.closed() => return Ok(Next::End),
         }
-        let most = usize::try_from(credit).unwrap_or(usize::MAX).min(patience.left.unwrap_or(usize::MAX));
-        Ok(if most == 0 { Next::End } else { Next::Read(most) })
+        let left = patience.left.unwrap_or(usize::MAX);
+        Ok(match room {
+            _ if left == 0 => Next::End,
+            Room::Memory(most) => Next::Read(Room::Memory(most.min(left))),
+            Room::Disk(most) => Next::Read(Room::Disk(most.min(left))),
+        })
     }
 
     /// Waits until nobody waits for the end of the stream any more. While the client did not take what was there, no
@@ -155,22 +151,6 @@ impl Output {
         self.stop_reading.cancelled().await;
         if let Some(unblocked) = blocked_until {
             sleep_until(unblocked + DRAIN).await;
-        }
-    }
-
-    /// Keeps the pipe open and empty, so that a command that is being ended can still write while it cleans up.
-    async fn discard(&self, pipe: &pipe::Receiver) -> io::Result<()> {
-        loop {
-            tokio::select! {
-                ready = pipe.readable() => ready?,
-                () = self.stop_reading.cancelled() => return Ok(()),
-            }
-            match pipe.try_read_buf(&mut Vec::with_capacity(SMALL_READ)) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
-            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What a job may do next. No process, no pipe, no clock: events and times in, actions out.
 
+mod handed;
+
 use std::time::{Duration, Instant};
 
 use common::job::{Outcome, Signal};
@@ -162,6 +164,16 @@ impl Rules {
             State::Draining { reading: Reading::Unlimited, .. } => self.timeout_at,
             State::Draining { reading: Reading::Stopped, .. } | State::Over => None,
         }
+    }
+
+    /// Whether the command's own process has exited.
+    pub(super) fn has_exited(&self) -> bool {
+        self.exited
+    }
+
+    /// Whether both output streams have ended.
+    pub(super) fn have_outputs_ended(&self) -> bool {
+        self.outputs_ended.is_some()
     }
 
     /// Takes an event at a time; what is to be done, in this order.

@@ -4,66 +4,143 @@ use std::future::poll_fn;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use common::connection::PacketSender;
 use common::frame::StreamId;
 use common::job::{Ended, Outcome, Spec, StartFailure, StreamTotal};
-use common::message::ServerMessage;
-use common::packet::Packet;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::input::Input;
-use super::output::Output;
+use super::input::{Feed, Input, Stage};
+use super::orders::Command;
+use super::output::{Output, Source};
 use super::rules::{Action, Cause, Event, Rules};
-use super::{JobCommand, JobContext};
-use crate::process::{Account, Containment, Prepared, Process, SpawnError, Spawned};
+use super::state::Job;
+use crate::crash_point::{CrashPoint, reach};
+use crate::process::{Prepared, Process, SpawnError, Spawned};
+use crate::service::Service;
 
 /// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
 const FAILED: &str = "the server failed while the command ran, and has killed it";
 
-/// Runs a job from its start, for which there has to be a `permission` (or else the reason why there is none), to its report. Returns when nothing of it is left to be watched.
+/// A job whose process was started, and nothing of which is on its way anywhere: it can go on later, here or elsewhere.
+#[derive(Debug)]
+pub(super) struct Course {
+    pub(super) process: Process,
+    /// Of stdout and stderr.
+    pub(super) sources: [Source; 2],
+    pub(super) feed: Feed,
+    pub(super) rules: Rules,
+    /// Whether the ends of its outputs are not waited for any more.
+    pub(super) stops_reading: bool,
+    /// What makes the outcome uncertain, whatever the process does.
+    pub(super) failure: Option<String>,
+    /// When it was asked for.
+    pub(super) since: Instant,
+    /// Whether it was cut off before.
+    pub(super) again: bool,
+}
+
+/// How watching a job has ended.
+#[derive(Debug)]
+pub(super) enum Watched {
+    /// The job is over. What is left of its process is to be dropped once everybody has been told.
+    Over(Ended, Option<Box<Process>>),
+    /// It was cut off, and is to go on.
+    Paused(Box<Course>),
+}
+
+/// Runs a job from its start, for which there has to be a `permission` (or else the reason why there is none), to its end.
+/// Returns when nothing of it is left to be watched. [`Job::conclude`] tells everybody.
 pub(crate) async fn run(
-    mut context: JobContext,
+    job: &Job,
     spec: Spec,
     permission: impl Future<Output = Result<(), String>>,
-    account: &Account,
-    containment: &Arc<Containment>,
-    sender: &PacketSender<ServerMessage>,
+    service: &Service,
 ) -> Ended {
-    let started = Instant::now();
+    let mut course = match Box::pin(start(job, spec, permission, service)).await {
+        Ok(course) => course,
+        Err(ended) => return ended,
+    };
+    loop {
+        match go_on(job, course, service, &CancellationToken::new()).await {
+            Watched::Over(ended, _) => return ended,
+            Watched::Paused(again) => course = *again,
+        }
+    }
+}
+
+/// Starts the process of a job, once there is `permission`; its end, if there is no process.
+pub(super) async fn start(
+    job: &Job,
+    spec: Spec,
+    permission: impl Future<Output = Result<(), String>>,
+    service: &Service,
+) -> Result<Course, Ended> {
+    let since = Instant::now();
+    let mut starting = pin!(spawn(job, spec, permission, service, since));
+    match poll_fn(|task| poll_caught(starting.as_mut(), task)).await {
+        Some(started) => started,
+        None => Err(over(job, Outcome::Lost(FAILED.to_owned()), since)),
+    }
+}
+
+async fn spawn(
+    job: &Job,
+    spec: Spec,
+    permission: impl Future<Output = Result<(), String>>,
+    service: &Service,
+    since: Instant,
+) -> Result<Course, Ended> {
+    let Service { door, containment, .. } = service;
     // While that is waited for.
-    let prepared = Prepared::new(&spec, account, &context.id, containment);
+    let prepared = Prepared::new(&spec, &door.account, &job.id, containment);
     let spawned = match permission.await {
         Ok(()) => prepared.map_err(SpawnError::NotStarted).and_then(Prepared::start),
         Err(reason) => Err(SpawnError::NotStarted(StartFailure::Refused(reason))),
     };
     let rules = Rules::new(Instant::now(), spec.timeout(), spec.wait_output);
-    // A request may be large, and the job may last.
-    drop(spec);
-    let mut ended = match spawned {
-        Ok(spawned) => {
-            let mut watching = pin!(watch(&mut context, spawned, rules, sender));
-            poll_fn(|task| poll_caught(watching.as_mut(), task)).await
-        }
-        Err(SpawnError::NotStarted(failure)) => Ended::without_output(Outcome::NotStarted(failure)),
-        Err(error @ SpawnError::Unwatchable(_)) => Ended::without_output(Outcome::Lost(error.to_string())),
-    };
-    ended.wall_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-    info!(job = %context.id, outcome = logged(&ended.outcome), "job ended");
-    tell(&context, sender, ServerMessage::Ended(ended.clone())).await;
+    match spawned {
+        Ok(spawned) => Ok(Course::new(spawned, rules, since)),
+        Err(SpawnError::NotStarted(failure)) => Err(over(job, Outcome::NotStarted(failure), since)),
+        Err(error @ SpawnError::Unwatchable(_)) => Err(over(job, Outcome::Lost(error.to_string()), since)),
+    }
+}
+
+/// Goes on with a job until it is over, or cut off by the `pause`.
+pub(super) async fn go_on(
+    job: &Job,
+    course: Course,
+    service: &Service,
+    pause: &CancellationToken,
+) -> Watched {
+    let since = course.since;
+    let mut watching = pin!(watch(job, course, &service.stopping, pause));
+    match poll_fn(|task| poll_caught(watching.as_mut(), task)).await {
+        Some(Watched::Over(ended, left)) => Watched::Over(finished(job, ended, since), left),
+        Some(paused) => paused,
+        None => Watched::Over(over(job, Outcome::Lost(FAILED.to_owned()), since), None),
+    }
+}
+
+fn over(job: &Job, outcome: Outcome, since: Instant) -> Ended {
+    finished(job, Ended::without_output(outcome), since)
+}
+
+fn finished(job: &Job, mut ended: Ended, since: Instant) -> Ended {
+    ended.wall_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+    info!(job = %job.id, outcome = logged(&ended.outcome), "job ended");
     ended
 }
 
-/// Polls the watching of a job. A mistake of ours in it costs the job its outcome, and must not cost its client the answer.
-fn poll_caught(watching: Pin<&mut impl Future<Output = Ended>>, task: &mut Context<'_>) -> Poll<Ended> {
+/// Polls what is done for a job; ready with nothing if that panics. A mistake of ours in it costs the job its outcome, and must not
+/// cost its client the answer.
+fn poll_caught<T>(work: Pin<&mut impl Future<Output = T>>, task: &mut Context<'_>) -> Poll<Option<T>> {
     // What it shares with others is left whole by a panic, or is not looked at again.
-    panic::catch_unwind(AssertUnwindSafe(|| watching.poll(task)))
-        .unwrap_or_else(|_| Poll::Ready(Ended::without_output(Outcome::Lost(FAILED.to_owned()))))
+    let polled = panic::catch_unwind(AssertUnwindSafe(|| work.poll(task)));
+    polled.map_or(Poll::Ready(None), |polled| polled.map(Some))
 }
 
 /// The outcome without what the client wrote: what could not be started is named in the audit trail alone.
@@ -74,114 +151,143 @@ fn logged(outcome: &Outcome) -> String {
     }
 }
 
-async fn tell(context: &JobContext, sender: &PacketSender<ServerMessage>, message: ServerMessage) {
-    // Without a connection there is nobody to tell.
-    sender.send(Packet::Message { job: context.number, message }).await.ok();
+impl Course {
+    fn new(spawned: Spawned, rules: Rules, since: Instant) -> Self {
+        let Spawned { process, stdin, stdout, stderr } = spawned;
+        let sources = [Source::Open(stdout), stderr.map_or(Source::Over(Ok(false)), Source::Open)];
+        let feed = Feed::new(stdin);
+        Self { process, sources, feed, rules, stops_reading: false, failure: None, since, again: false }
+    }
 }
 
 async fn watch(
-    context: &mut JobContext,
-    spawned: Spawned,
-    rules: Rules,
-    sender: &PacketSender<ServerMessage>,
-) -> Ended {
-    let Spawned { process, stdin, stdout, stderr } = spawned;
+    job: &Job,
+    course: Course,
+    stopping: &CancellationToken,
+    pause: &CancellationToken,
+) -> Watched {
+    let Course { mut process, sources, feed, rules, stops_reading, failure, since, again } = course;
+    if !again {
+        reach(CrashPoint::Spawned);
+    }
     let process_id = process.id();
-    debug!(job = %context.id, process_id, "job started");
-    let started = Packet::Message { job: context.number, message: ServerMessage::Started { process_id } };
+    debug!(job = %job.id, process_id, again, "job runs");
+    job.runs(process_id);
     let stop_reading = CancellationToken::new();
-    let output = |stream| Output {
-        job: context.number,
-        stream,
-        outbound: if stream == StreamId::Stderr { context.stderr.clone() } else { context.stdout.clone() },
-        sender: sender.clone(),
-        gone: context.gone.clone(),
-        stop_reading: stop_reading.clone(),
-    };
-    let (out, err) = (output(StreamId::Stdout), output(StreamId::Stderr));
+    if stops_reading {
+        stop_reading.cancel();
+    }
+    let output = |outlet| Output { outlet, stop_reading: stop_reading.clone(), pause: pause.clone() };
+    let (out, err) = (output(&job.stdout), output(&job.stderr));
+    let [stdout, stderr] = sources;
+    if matches!(stderr, Source::Over(_)) {
+        err.outlet.end();
+    }
     let outputs = async {
-        // First of the job's packets, and not waited for outside: the process is watched meanwhile.
-        sender.send(started).await.ok();
-        let stderr = async {
-            match stderr {
-                Some(pipe) => err.run(pipe).await,
-                None => err.end().await,
-            }
-        };
-        let (stdout, stderr) = tokio::join!(out.run(stdout), stderr);
-        Ok::<bool, io::Error>(stdout? | stderr?)
+        let (stdout, stderr) = tokio::join!(out.run(stdout, again), err.run(stderr, again));
+        [stdout, stderr]
     };
-    let input = Input::new(context.number, context.stdin.clone(), sender.clone());
-    let feeding = async {
-        match stdin {
-            Some(pipe) => input.run(pipe).await,
-            None => input.refuse().await,
+    let input = Input::new(job, feed);
+    let waiting = Waiting::new(&rules, &input);
+    let mut supervisor =
+        Supervisor { job, process: &process, stop_reading: &stop_reading, stopping, pause, failure, rules };
+    let end = {
+        let (outputs, feeding) = (pin!(outputs), pin!(input.run()));
+        supervisor.run(waiting, outputs, feeding).await
+    };
+    let Supervisor { failure, rules, .. } = supervisor;
+    let (outcome, output_left_open) = match end {
+        End::Over { outcome, output_left_open } => (outcome, output_left_open),
+        End::Paused(sources) => {
+            let (feed, stops_reading) = (input.into_feed(), stop_reading.is_cancelled());
+            let course = Course { process, sources, feed, rules, stops_reading, failure, since, again: true };
+            return Watched::Paused(Box::new(course));
         }
-    };
-    let (outcome, output_left_open) = {
-        let mut supervisor =
-            Supervisor { context, process: &process, stop_reading: &stop_reading, failure: None };
-        supervisor.run(rules, pin!(outputs), pin!(feeding)).await
     };
     let stdin_consumed = input.consumed();
     let out_of_memory = process.is_out_of_memory();
-    let usage = process.reap().inspect_err(|error| warn!(job = %context.id, %error, "cannot reap")).ok();
-    let totals = [(StreamId::Stdout, &context.stdout), (StreamId::Stderr, &context.stderr)]
-        .map(|(stream, outbound)| StreamTotal { stream, bytes: outbound.sent() });
+    let usage = process.reap().inspect_err(|error| warn!(job = %job.id, %error, "cannot reap")).ok();
+    reach(CrashPoint::Reaped);
+    let totals = [(StreamId::Stdout, &job.stdout), (StreamId::Stderr, &job.stderr)]
+        .map(|(stream, outlet)| StreamTotal { stream, bytes: outlet.kept().1 });
     let totals = totals.to_vec();
-    Ended { outcome, totals, stdin_consumed, output_left_open, wall_us: 0, usage, out_of_memory }
+    let ended = Ended { outcome, totals, stdin_consumed, output_left_open, wall_us: 0, usage, out_of_memory };
+    Watched::Over(ended, Some(Box::new(process)))
 }
 
 /// Everything that is waited for while a process runs.
 struct Supervisor<'a> {
-    context: &'a mut JobContext,
+    job: &'a Job,
     process: &'a Process,
     stop_reading: &'a CancellationToken,
+    /// The server is stopping.
+    stopping: &'a CancellationToken,
+    /// It is to be cut off.
+    pause: &'a CancellationToken,
     /// What makes the outcome uncertain, whatever the process did.
-    failure: Option<io::Error>,
+    failure: Option<String>,
+    rules: Rules,
+}
+
+/// Why a process is not watched any more.
+enum End {
+    /// The job is over.
+    Over { outcome: Outcome, output_left_open: bool },
+    /// It was cut off, with this left to read.
+    Paused([Source; 2]),
 }
 
 impl Supervisor<'_> {
     async fn run(
         &mut self,
-        mut rules: Rules,
+        mut waiting: Waiting,
         // Pinned by the caller: as arguments they would be held twice, once to be moved from.
-        mut outputs: Pin<&mut impl Future<Output = io::Result<bool>>>,
+        mut outputs: Pin<&mut impl Future<Output = [Source; 2]>>,
         mut feeding: Pin<&mut impl Future<Output = io::Result<()>>>,
-    ) -> (Outcome, bool) {
-        let mut waiting = Waiting::default();
+    ) -> End {
         loop {
-            let deadline = rules.deadline();
+            let deadline = self.rules.deadline();
             let event = tokio::select! {
                 exited = self.process.exited(), if waiting.exit => {
                     waiting.exit = false;
+                    reach(CrashPoint::Exited);
                     Event::Exited(exited.unwrap_or_else(|error| Outcome::Lost(error.to_string())))
                 }
-                ended = &mut outputs, if waiting.outputs => {
+                sources = &mut outputs, if waiting.outputs => {
                     waiting.outputs = false;
-                    Event::OutputsEnded { left_open: self.output_ended(ended) }
+                    match self.outputs_ended(&sources) {
+                        Some(left_open) => Event::OutputsEnded { left_open },
+                        None => return End::Paused(sources),
+                    }
+                }
+                // While there is output to come, that is what ends first.
+                () = self.pause.cancelled(), if !waiting.outputs => {
+                    return End::Paused([Source::Over(Ok(false)), Source::Over(Ok(false))]);
                 }
                 fed = &mut feeding, if waiting.feeding => {
                     waiting.feeding = false;
                     if let Err(error) = fed {
                         // The command may have taken what was cut for the whole.
-                        self.failure = Some(error);
+                        self.failure = Some(error.to_string());
                     }
                     continue;
                 }
-                command = self.context.commands.next() => match command {
-                    JobCommand::Cancel => Event::Stop(Cause::Cancelled),
-                    JobCommand::Signal(signal) => {
+                command = self.job.orders.next() => match command {
+                    Command::Cancel => Event::Stop(Cause::Cancelled),
+                    Command::Signal(signal) => {
                         // The group may be gone already.
                         self.process.signal_group(signal).ok();
                         Event::Signalled(signal)
                     }
                 },
-                () = self.context.gone.cancelled(), if waiting.gone => {
-                    waiting.gone = false;
+                () = self.job.abandoned(), if waiting.client => {
+                    waiting.client = false;
+                    // It can still write while it cleans up.
+                    self.job.stdout.overwrite();
+                    self.job.stderr.overwrite();
                     Event::Stop(Cause::ClientGone)
                 }
-                () = self.context.stopping.cancelled(), if waiting.stopping => {
+                () = self.stopping.cancelled(), if waiting.stopping => {
                     waiting.stopping = false;
                     Event::Stop(Cause::ServerStopping)
                 }
@@ -189,22 +295,22 @@ impl Supervisor<'_> {
                     Event::Elapsed
                 }
             };
-            if let Some(end) = self.act(&mut rules, event).await {
+            if let Some(end) = self.act(event).await {
                 return end;
             }
         }
     }
 
     /// Does what the rules say to `event`; the end, once they say so.
-    async fn act(&mut self, rules: &mut Rules, event: Event) -> Option<(Outcome, bool)> {
-        let mut actions = rules.handle(event, Instant::now());
+    async fn act(&mut self, event: Event) -> Option<End> {
+        let mut actions = self.rules.handle(event, Instant::now());
         while !actions.is_empty() {
             for action in std::mem::take(&mut actions) {
                 match action {
                     Action::SignalTree(signal) => self.process.signal_tree(signal).await,
                     Action::StopReading => self.stop_reading.cancel(),
                     Action::LookAtTree if self.process.tree_is_gone().await => {
-                        actions.extend(rules.handle(Event::TreeGone, Instant::now()));
+                        actions.extend(self.rules.handle(Event::TreeGone, Instant::now()));
                     }
                     Action::LookAtTree => {}
                     Action::Finish { outcome, output_left_open } => {
@@ -214,7 +320,7 @@ impl Supervisor<'_> {
                                 Outcome::Lost(format!("{outcome}, but a stream of it was cut: {error}"))
                             }
                         };
-                        return Some((outcome, output_left_open));
+                        return Some(End::Over { outcome, output_left_open });
                     }
                 }
             }
@@ -222,11 +328,17 @@ impl Supervisor<'_> {
         None
     }
 
-    fn output_ended(&mut self, ended: io::Result<bool>) -> bool {
-        ended.unwrap_or_else(|error| {
-            self.failure = Some(error);
-            false
-        })
+    /// Whether an output was left open, once both have ended.
+    fn outputs_ended(&mut self, sources: &[Source; 2]) -> Option<bool> {
+        let mut left_open = false;
+        for source in sources {
+            match source {
+                Source::Open(_) => return None,
+                Source::Over(Ok(open)) => left_open |= open,
+                Source::Over(Err(error)) => self.failure = Some(error.clone()),
+            }
+        }
+        Some(left_open)
     }
 }
 
@@ -239,13 +351,15 @@ struct Waiting {
     exit: bool,
     outputs: bool,
     feeding: bool,
-    gone: bool,
+    client: bool,
     stopping: bool,
 }
 
-impl Default for Waiting {
-    fn default() -> Self {
-        Self { exit: true, outputs: true, feeding: true, gone: true, stopping: true }
+impl Waiting {
+    /// What is still to happen to such a job.
+    fn new(rules: &Rules, input: &Input<'_>) -> Self {
+        let (exit, outputs) = (!rules.has_exited(), !rules.have_outputs_ended());
+        Self { exit, outputs, feeding: input.stage() != Stage::Over, client: true, stopping: true }
     }
 }
 
@@ -254,12 +368,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_mistake_of_ours_costs_a_job_its_outcome_and_not_its_end() {
+    async fn a_mistake_of_ours_in_a_job_goes_no_further() {
         let mut watching = pin!(async {
             tokio::task::yield_now().await;
             panic!("a mistake");
         });
-        let ended = poll_fn(|task| poll_caught(watching.as_mut(), task)).await;
-        assert_eq!(ended.outcome, Outcome::Lost(FAILED.to_owned()));
+        let ended: Option<()> = poll_fn(|task| poll_caught(watching.as_mut(), task)).await;
+        assert_eq!(ended, None);
     }
 }

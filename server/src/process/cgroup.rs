@@ -1,8 +1,8 @@
 //! A cgroup of version 2 for every job (cgroups(7)): nothing that a job starts leaves it, whatever session or parent it has.
 //!
 //! ```text
-//!   own cgroup of the server        telex-server/   its processes, once it had to hand on controllers
-//!   └─ telex.PID/                   locked (flock(2)) as long as this server lives
+//!   own cgroup of the server        telex-server/   supervisors; and the server, once it had to hand on controllers
+//!   └─ telex.PID/                   locked (flock(2)) as long as this server lives, or this supervisor of one job
 //!      ├─ jobs/1, 2, …              a job each; used again when empty
 //!      └─ limited/1, 2, …           a job with limits each; used once, since what they count goes on from job to job
 //! ```
@@ -11,12 +11,14 @@
 
 mod controllers;
 mod files;
+mod handed;
+mod left;
 mod place;
 
 use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -27,6 +29,7 @@ use rustix::process::{Pid, getpid};
 
 pub(super) use controllers::Controllers;
 use files::Directory;
+pub(super) use left::Left;
 
 /// What the directories of servers begin with.
 const PREFIX: &str = "telex.";
@@ -96,21 +99,13 @@ pub(super) struct Setting {
 }
 
 impl Cgroups {
-    /// A directory for the jobs of this server below its own cgroup. Takes away what servers that are gone have left there, as
-    /// far as nobody is in it. `may_move`: whether this process may be moved, if controllers need that.
+    /// A directory for the jobs of this process below its own cgroup. `may_move`: whether this process may be moved, if
+    /// controllers need that.
     ///
     /// # Errors
     /// What is missing, for people.
     pub(super) fn of_this_process(may_move: bool) -> Result<Arc<Self>, String> {
-        let [mounts, cgroups] = ["/proc/self/mountinfo", "/proc/self/cgroup"].map(fs::read_to_string);
-        let texts = mounts
-            .and_then(|mounts| Ok((mounts, cgroups?)))
-            .map_err(|error| format!("/proc/self: {error}"))?;
-        let path = place::own_directory(&texts.0, &texts.1).ok_or("no cgroup of version 2 can be seen")?;
-        match path.parent() {
-            Some(parent) if path.ends_with(place::LEAF) => Self::below(parent, may_move),
-            _ => Self::below(&path, may_move),
-        }
+        Self::below(&home()?, may_move)
     }
 
     /// The same below any cgroup that this process is in.
@@ -120,7 +115,6 @@ impl Cgroups {
         // Else nothing may be born beside it (clone3(2), CLONE_INTO_CGROUP).
         accessat(&own, "cgroup.procs", Access::WRITE_OK, AtFlags::EACCESS)
             .map_err(|error| explain(error.into()))?;
-        clean(&own);
         let (name, base) = make_locked(&own).map_err(explain)?;
         let jobs = base.make(JOBS).map_err(explain).inspect_err(|_| drop(own.remove(&name)))?;
         if accessat(&jobs, "cgroup.kill", Access::WRITE_OK, AtFlags::EACCESS).is_err() {
@@ -137,6 +131,20 @@ impl Cgroups {
             may_move,
             state: Mutex::default(),
         }))
+    }
+
+    /// Takes away what servers and supervisors that are gone have left beside it, as far as nobody is in it.
+    pub(super) fn clean(&self) {
+        clean(&self.own);
+    }
+
+    /// Where a supervisor is to be born: not among those that keep the server's cgroup from handing on controllers.
+    pub(super) fn leaf(&self) -> io::Result<OwnedFd> {
+        let made = match self.own.make(place::LEAF) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.own.open_below(place::LEAF),
+            made => made,
+        };
+        made.map(Directory::into_descriptor)
     }
 
     /// Where the jobs are.
@@ -216,6 +224,8 @@ impl Drop for Cgroups {
         remove_empty(&self.base, JOBS);
         remove_empty(&self.base, LIMITED);
         self.own.remove(&self.name).ok();
+        // Unless somebody is there.
+        self.own.remove(place::LEAF).ok();
     }
 }
 
@@ -223,6 +233,11 @@ impl Group {
     /// Where a process is to be born.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.place.as_ref().map(|place| place.directory.as_fd())
+    }
+
+    /// Its name below the directory of its server.
+    pub(super) fn name(&self) -> Option<String> {
+        self.place.as_ref().map(|place| format!("{}/{}", place.parent, place.name))
     }
 
     /// Whether it is there to keep limits.
@@ -296,6 +311,18 @@ impl Drop for Group {
 impl Place {
     fn used(&self) -> Option<u64> {
         self.directory.number("cpu.stat", "usage_usec").ok()
+    }
+}
+
+/// The cgroup of this server: that of its process, or the one above if it has moved out of the way.
+fn home() -> Result<PathBuf, String> {
+    let [mounts, cgroups] = ["/proc/self/mountinfo", "/proc/self/cgroup"].map(fs::read_to_string);
+    let texts =
+        mounts.and_then(|mounts| Ok((mounts, cgroups?))).map_err(|error| format!("/proc/self: {error}"))?;
+    let path = place::own_directory(&texts.0, &texts.1).ok_or("no cgroup of version 2 can be seen")?;
+    match path.parent() {
+        Some(parent) if path.ends_with(place::LEAF) => Ok(parent.to_owned()),
+        _ => Ok(path),
     }
 }
 

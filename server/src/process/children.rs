@@ -27,6 +27,11 @@ pub(super) fn start(image: &Image<'_>) -> Result<Born, Failure> {
     Ok(born)
 }
 
+/// Counts a child that the program before this one has started among our own.
+pub(super) fn adopt(id: Pid) {
+    own().get_or_insert_default().insert(id);
+}
+
 /// Whether a process lives that is born in this cgroup: one is, which executes nothing.
 pub(super) fn can_be_born_in(cgroup: BorrowedFd<'_>) -> io::Result<bool> {
     let image = Image {

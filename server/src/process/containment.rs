@@ -2,19 +2,24 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use common::job::{ResourceLimits, StartFailure};
+use common::job::{JobId, ResourceLimits, StartFailure};
 use nix::unistd::Uid;
 use rustix::process::{getpid, set_child_subreaper};
 use tracing::{info, warn};
 
 use super::cgroup::{Cgroups, Controllers, Group};
+use super::handed::{HandedCgroups, HandedGroup};
+use super::journal::{Entry, Journal};
 use super::limits::{self, Keepers, Means};
 use super::listing::ProcessTable;
 use super::system::{self, Restraints};
 use super::{children, orphans, search};
+use crate::parcel::{Packing, Unpacking};
 use crate::reserve::{Reserve, is_shortage};
 
 /// What it takes to end a cgroup: the one file that is open at a time, and a directory below.
@@ -37,6 +42,9 @@ pub(crate) fn own_process() {
 #[derive(Debug)]
 pub(crate) struct Containment {
     way: Way,
+    journal: OnceLock<Arc<Journal>>,
+    /// Whether there are children that the program before this one has started, and that nobody waits for.
+    has_strange_children: AtomicBool,
     table: ProcessTable,
     /// What is to end is to end also while there are no descriptors left.
     reserve: Mutex<Reserve>,
@@ -52,8 +60,8 @@ enum Way {
         /// Whether orphans become children of this process.
         adopts: bool,
     },
-    /// The one job of this process is all that descends from it.
-    Descendants,
+    /// The one job of this process: its cgroup if it has one, else all that descends from this process.
+    OneJob { cgroups: Option<Arc<Cgroups>> },
 }
 
 /// How what a job is to become is held.
@@ -66,9 +74,28 @@ impl Containment {
     /// The best that this system grants a server. The log says which.
     pub(crate) fn of_server() -> Arc<Self> {
         let owns = OWNS_PROCESS.load(Ordering::Relaxed);
-        match cgroups(owns) {
+        Self::granted(cgroups(owns), owns)
+    }
+
+    /// The same, going on with the cgroups of the program before this one.
+    ///
+    /// # Errors
+    /// The system's, if they are not there.
+    pub(crate) fn again(handed: HandedCgroups, unpacking: &mut Unpacking) -> io::Result<Arc<Self>> {
+        let owns = OWNS_PROCESS.load(Ordering::Relaxed);
+        let base = unpacking.descriptor(handed.base)?;
+        let cgroups = Cgroups::again(handed.name, base, owns).or_else(|reason| {
+            warn!(reason, "the cgroups of before cannot be used any more");
+            cgroups(owns)
+        });
+        Ok(Self::granted(cgroups, owns))
+    }
+
+    fn granted(cgroups: Result<Arc<Cgroups>, String>, owns: bool) -> Arc<Self> {
+        match cgroups {
             Ok(cgroups) => {
                 info!(path = %cgroups.path().display(), "each job has a cgroup of its own");
+                cgroups.clean();
                 Self::new(Way::Cgroups(cgroups), false)
             }
             Err(reason) => {
@@ -83,21 +110,73 @@ impl Containment {
         }
     }
 
-    /// For a process that has one job, and no other children: everything that descends from it is the job's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for supervisors, which are being built"))]
-    pub(crate) fn of_supervisor() -> Arc<Self> {
+    /// For a process that has one job, and no other children: everything that descends from it is the job's. `has_cgroups`:
+    /// whether the server that has started it found that jobs can have cgroups.
+    pub(crate) fn of_supervisor(has_cgroups: bool) -> Arc<Self> {
         adopt_orphans();
-        Self::new(Way::Descendants, false)
+        let cgroups = has_cgroups.then(|| Cgroups::of_this_process(false).ok()).flatten();
+        Self::new(Way::OneJob { cgroups }, false)
+    }
+
+    /// The directory in which its jobs have cgroups, if they have.
+    pub(crate) fn cgroup(&self) -> Option<&Path> {
+        self.cgroups().map(|cgroups| cgroups.path())
+    }
+
+    fn cgroups(&self) -> Option<&Arc<Cgroups>> {
+        match &self.way {
+            Way::Cgroups(cgroups) => Some(cgroups),
+            Way::OneJob { cgroups } => cgroups.as_ref(),
+            Way::Sweep { .. } => None,
+        }
+    }
+
+    /// Has a supervisor that is started from now on find what it takes to keep `limits`. If there is nothing, it says so.
+    pub(crate) fn prepare(&self, limits: &ResourceLimits) {
+        if let Some(cgroups) = self.cgroups().filter(|_| needs_controllers(limits)) {
+            cgroups.controllers();
+        }
+    }
+
+    /// The cgroup that a supervisor is to be born in, if not in that of this process.
+    pub(super) fn birthplace(&self) -> Option<OwnedFd> {
+        self.cgroups()?.leaf().ok()
     }
 
     fn new(way: Way, finds_marks: bool) -> Arc<Self> {
         Arc::new(Self {
             way,
+            journal: OnceLock::new(),
+            has_strange_children: AtomicBool::new(false),
             table: ProcessTable::new(finds_marks),
             reserve: Mutex::new(Reserve::new(DESCRIPTORS)),
             reset_oom_score: fs::read_to_string("/proc/self/oom_score_adj")
                 .is_ok_and(|score| score.trim() != "0"),
         })
+    }
+
+    /// Has a file in `directory` say which jobs run, for the server that comes after this one has been killed.
+    pub(crate) fn keep_journal(&self, directory: &Path) {
+        match Journal::open(directory, self.cgroup()) {
+            // There is none yet.
+            Ok(journal) => drop(self.journal.set(Arc::new(journal))),
+            Err(error) => {
+                warn!(path = %directory.display(), %error, "should this server be killed, its jobs are left running");
+            }
+        }
+    }
+
+    /// Notes in the journal that a job is about to start, as long as the answer is kept.
+    pub(super) fn enter(&self, id: &JobId, group: Option<&Group>) -> Option<Entry> {
+        let group = group.and_then(Group::name);
+        self.journal.get().map(|journal| journal.enter(id, group.as_deref()))
+    }
+
+    /// Takes away the cgroups of servers and supervisors that are gone, as far as nobody is in them.
+    pub(crate) fn clean(&self) {
+        if let Some(cgroups) = self.cgroups() {
+            cgroups.clean();
+        }
     }
 
     /// What a job with these limits is held in and to.
@@ -107,7 +186,7 @@ impl Containment {
     pub(super) fn hold(&self, limits: &ResourceLimits) -> Result<Hold, StartFailure> {
         let Keepers { settings, mut restraints } = self.keepers(limits)?;
         restraints.reset_oom_score = self.reset_oom_score;
-        let Way::Cgroups(cgroups) = &self.way else { return Ok(Hold { group: None, restraints }) };
+        let Some(cgroups) = self.cgroups() else { return Ok(Hold { group: None, restraints }) };
         let group = match cgroups.group(&settings) {
             Ok(group) => Some(group),
             Err((_, error)) if is_shortage(&error) => return Err(search::exhausted(&error)),
@@ -127,23 +206,52 @@ impl Containment {
             return Ok(Keepers::default());
         }
         let without = Controllers::none("the server has no cgroups");
-        let needs_controllers = ResourceLimits { nice: None, ..*limits } != ResourceLimits::default();
-        let controllers = match &self.way {
-            Way::Cgroups(cgroups) if needs_controllers => cgroups.controllers(),
+        let controllers = match self.cgroups() {
+            Some(cgroups) if needs_controllers(limits) => cgroups.controllers(),
             _ => &without,
         };
         let (counts_processes, can_restrain) = (counts_processes(), system::can_restrain());
         limits::keepers(limits, Means { controllers, counts_processes, can_restrain })
     }
 
+    /// Another program was before this one in the process, and has started supervisors.
+    pub(crate) fn expect_strange_children(&self) {
+        self.has_strange_children.store(true, Ordering::Relaxed);
+    }
+
     /// Takes leave of the orphans that are given to this process, for ever; waits for ever if it is given none.
     pub(crate) async fn reap_orphans(&self) {
-        if !matches!(self.way, Way::Cgroups(_) | Way::Sweep { adopts: false })
+        let is_given_some = !matches!(self.way, Way::Cgroups(_) | Way::Sweep { adopts: false });
+        if (is_given_some || self.has_strange_children.load(Ordering::Relaxed))
             && let Err(error) = orphans::reap(&self.table).await
         {
             warn!(%error, "orphans of jobs stay as they are when they end");
         }
         std::future::pending::<()>().await;
+    }
+
+    /// Leaves its cgroups to the next program, if there are any and there will be one.
+    pub(crate) fn hand<'a>(&'a self, packing: &mut Packing<'a>) -> Option<HandedCgroups> {
+        match &self.way {
+            Way::Cgroups(cgroups) => Some(cgroups.hand(packing)),
+            Way::Sweep { .. } | Way::OneJob { .. } => None,
+        }
+    }
+
+    /// Goes on with the cgroup of a job; `None` if that is of no use any more.
+    ///
+    /// # Errors
+    /// The system's, if it is not there.
+    pub(super) fn group_again(
+        &self,
+        handed: HandedGroup,
+        unpacking: &mut Unpacking,
+    ) -> io::Result<Option<Group>> {
+        let directory = unpacking.descriptor(handed.directory)?;
+        Ok(match &self.way {
+            Way::Cgroups(cgroups) => cgroups.group_again(handed, directory),
+            Way::Sweep { .. } | Way::OneJob { .. } => None,
+        })
     }
 
     pub(super) fn table(&self) -> &ProcessTable {
@@ -152,7 +260,7 @@ impl Containment {
 
     /// Whether every child of this process is the job's.
     pub(super) fn has_one_job(&self) -> bool {
-        matches!(self.way, Way::Descendants)
+        matches!(self.way, Way::OneJob { .. })
     }
 
     /// Does what ends a job, also if there are no descriptors left for it.
@@ -167,6 +275,10 @@ impl Containment {
     pub(crate) fn by_sweep(adopts: bool) -> Arc<Self> {
         Self::new(Way::Sweep { adopts: adopts && adopt_orphans() }, adopts)
     }
+}
+
+fn needs_controllers(limits: &ResourceLimits) -> bool {
+    ResourceLimits { nice: None, ..*limits } != ResourceLimits::default()
 }
 
 fn cgroups(may_move: bool) -> Result<Arc<Cgroups>, String> {

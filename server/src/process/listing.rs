@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, getpid, getsid};
+use rustix::process::{Pid, geteuid, getpid, getsid};
 use tokio::sync::Mutex;
 
 use super::environment::JOB_ID;
@@ -67,10 +68,10 @@ impl ProcessTable {
             return Ok(listing.clone());
         }
         let (begun, reserve) = (Instant::now(), Arc::clone(&lister.reserve));
-        let finds_marks = lister.finds_marks;
+        let marks = if lister.finds_marks { Marks::Children } else { Marks::Nobody };
         let list = move || {
             let mut reserve = reserve.lock().unwrap_or_else(PoisonError::into_inner);
-            reserve.try_with(|| processes(finds_marks), is_shortage)
+            reserve.try_with(|| processes(marks), is_shortage)
         };
         let processes = match aside("processes", list.clone()).await {
             Ok(listed) => listed?,
@@ -82,6 +83,19 @@ impl ProcessTable {
 }
 
 impl Listing {
+    /// What there is now, each that is this user's with the job that it says it is of. Blocks.
+    ///
+    /// # Errors
+    /// The system's: then nothing is known.
+    pub(super) fn marked() -> io::Result<Self> {
+        Ok(Self { begun: Instant::now(), processes: processes(Marks::All)?.into() })
+    }
+
+    /// Every process, also those that have ended and were not taken leave of.
+    pub(super) fn processes(&self) -> &[Stat] {
+        &self.processes
+    }
+
     /// Whether it will do `now` for somebody who has `asked` for one that was begun after `since`. One that was begun while
     /// they waited is as good as their own, however long it took: else all who wait would list one after the other on a
     /// machine with so many processes that a listing is not fresh when it is done.
@@ -124,8 +138,17 @@ impl Listing {
     }
 }
 
-fn processes(finds_marks: bool) -> io::Result<Vec<Stat>> {
+/// Whose environment is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Marks {
+    Nobody,
+    Children,
+    All,
+}
+
+fn processes(marks: Marks) -> io::Result<Vec<Stat>> {
     let own = getpid().as_raw_nonzero().get();
+    let user = geteuid().as_raw();
     let mut processes = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
@@ -133,7 +156,12 @@ fn processes(finds_marks: bool) -> io::Result<Vec<Stat>> {
             continue;
         }
         let Some(mut process) = Stat::read(&entry.path().join("stat"))? else { continue };
-        if finds_marks && process.parent == own && process.is_alive() {
+        let is_asked = match marks {
+            Marks::Nobody => false,
+            Marks::Children => process.parent == own,
+            Marks::All => entry.metadata().is_ok_and(|found| found.uid() == user),
+        };
+        if is_asked && process.is_alive() {
             process.mark = mark(&entry.path())?;
         }
         processes.push(process);

@@ -99,6 +99,7 @@ impl Prepared {
     /// [`SpawnError`].
     pub(crate) fn start(mut self) -> Result<Spawned, SpawnError> {
         let program = c_string(OsString::from(&self.program).into_vec()).map_err(SpawnError::NotStarted)?;
+        let entry = self.containment.enter(&self.id, self.group.as_ref());
         let mut result = children::start(&self.image(&program));
         if let Err(failure) = &result
             && self.give_up_group(failure)
@@ -106,7 +107,10 @@ impl Prepared {
             result = children::start(&self.image(&program));
         }
         let Born { id, descriptor } = result.map_err(|failure| self.error(failure))?;
-        let tree = Tree::new(id, self.id, self.group, self.containment);
+        if let Some(entry) = entry.as_ref().filter(|_| self.group.is_none()) {
+            entry.started(&self.id, id.as_raw_nonzero().get().unsigned_abs());
+        }
+        let tree = Tree::new(id, self.id, self.group, entry, self.containment);
         // Should this fail, dropping the tree's owner is what ends it.
         let process = Process::new(id, tree, descriptor).map_err(SpawnError::Unwatchable)?;
         Ok(self.pipes.into_ours(process))

@@ -35,7 +35,7 @@ fn start(spec: &Spec, containment: &Arc<Containment>) -> Result<Spawned, StartFa
 
 /// What the command writes to stdout, once it has ended and was taken leave of.
 async fn output_of(spec: &Spec, containment: &Arc<Containment>) -> String {
-    let Spawned { process, stdout, .. } = start(spec, containment).unwrap();
+    let Spawned { mut process, stdout, .. } = start(spec, containment).unwrap();
     process.exited().await.unwrap();
     let mut text = String::new();
     fs::File::from(stdout).read_to_string(&mut text).unwrap();

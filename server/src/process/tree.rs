@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::cgroup::Group;
 use super::containment::Containment;
+use super::journal::Entry;
 use super::listing::{Listing, Stat};
 use super::{children, system};
 
@@ -26,6 +27,8 @@ pub(super) struct Tree {
     started: Instant,
     id: JobId,
     group: Option<Group>,
+    /// What the next server knows it by, should this one be killed.
+    _entry: Option<Entry>,
     /// What was found to belong to it at the last look, by id and time of start, whoever its parent is by now.
     seen: Mutex<HashSet<(i32, u64)>>,
     containment: Arc<Containment>,
@@ -33,8 +36,48 @@ pub(super) struct Tree {
 
 impl Tree {
     /// What will come of a process that has just been started.
-    pub(super) fn new(leader: Pid, id: JobId, group: Option<Group>, containment: Arc<Containment>) -> Self {
-        Self { leader, started: Instant::now(), id, group, seen: Mutex::default(), containment }
+    pub(super) fn new(
+        leader: Pid,
+        id: JobId,
+        group: Option<Group>,
+        entry: Option<Entry>,
+        containment: Arc<Containment>,
+    ) -> Self {
+        Self {
+            leader,
+            started: Instant::now(),
+            id,
+            group,
+            _entry: entry,
+            seen: Mutex::default(),
+            containment,
+        }
+    }
+
+    /// What has come of a process that was started by the program before this one, with its job and cgroup.
+    pub(super) fn again(
+        leader: Pid,
+        started: Instant,
+        (id, group, entry): (JobId, Option<Group>, Option<Entry>),
+        seen: HashSet<(i32, u64)>,
+        containment: Arc<Containment>,
+    ) -> Self {
+        Self { leader, started, id, group, _entry: entry, seen: Mutex::new(seen), containment }
+    }
+
+    /// A moment when its leader had been started.
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Its cgroup, if it has one.
+    pub(super) fn group(&self) -> Option<&Group> {
+        self.group.as_ref()
+    }
+
+    /// What was found to belong to it at the last look, by id and time of start.
+    pub(super) fn seen(&self) -> HashSet<(i32, u64)> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Sends `signal` to all of it; to the leader's process group at least, if the system does not tell.

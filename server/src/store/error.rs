@@ -10,6 +10,7 @@ use common::record::RecordError;
 use thiserror::Error;
 
 use super::record::Timestamp;
+use crate::scope::NotOne;
 
 /// What the store refuses, or cannot do.
 #[derive(Debug, Error)]
@@ -133,6 +134,15 @@ pub enum Quota {
     /// Records of all jobs.
     #[error("the records of all jobs")]
     AllJobs,
+}
+
+impl From<NotOne> for StoreError {
+    fn from(not_one: NotOne) -> Self {
+        match not_one {
+            NotOne::Unknown => Self::Unknown,
+            NotOne::Ambiguous(count) => Self::Ambiguous { count },
+        }
+    }
 }
 
 impl StoreError {

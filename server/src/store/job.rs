@@ -2,10 +2,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use common::job::{Digest, Ended, JobId, StreamTotal};
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::fs::{FallocateFlags, FlockOperation, OFlags, fallocate, flock};
 
 use super::StoreError;
 use super::directory::{Directory, Durability, temporary};
@@ -19,6 +20,9 @@ use super::rules::{Evidence, State, judge, verdict};
 /// Room for the end of a job, taken when it is made: a block. An end that has no sentence of thousands of bytes in it can be
 /// written down also when the disk is full.
 const END_BYTES: u64 = 4096;
+
+/// That its end was told, if anything is in it.
+const TOLD: &str = "told";
 
 /// A job as its directory shows it.
 #[derive(Debug)]
@@ -57,6 +61,11 @@ impl Job {
     /// Its directory: for its supervisor, which puts its socket there.
     pub fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Whether somebody has removed it, so that nobody can have anything of it any more.
+    pub fn is_removed(&self) -> bool {
+        is_removed(&self.directory)
     }
 
     /// What is true of it now.
@@ -174,6 +183,32 @@ impl Job {
         Ok(end)
     }
 
+    /// Has `say` told how it has ended, if it has and that was not told before; whether it was now. Should this process be killed
+    /// in between, it is told twice rather than never.
+    ///
+    /// # Errors
+    /// [`StoreError::Running`] if it is not over; [`StoreError::DiskFull`], or the system's.
+    pub fn tell_end(&self, say: impl FnOnce(&End)) -> Result<bool, StoreError> {
+        let end = End::read(&self.directory)?.ok_or(StoreError::Running)?;
+        let tell = || -> io::Result<bool> {
+            let file = self.directory.file(TOLD, OFlags::RDWR | OFlags::CREATE)?;
+            // One tells it at a time.
+            flock(&file, FlockOperation::LockExclusive)?;
+            if file.metadata()?.len() > 0 {
+                return Ok(false);
+            }
+            say(&end);
+            file.write_all_at(b"1", 0)?;
+            Ok(true)
+        };
+        tell().map_err(|error| self.directory.error(TOLD, error))
+    }
+
+    /// The cgroup that everything of it is in, if it began and got one.
+    pub fn cgroup(&self) -> Option<PathBuf> {
+        Begun::read(&self.directory).ok().flatten()?.cgroup.map(PathBuf::from)
+    }
+
     /// Where its output went, if it is not kept any more.
     ///
     /// # Errors
@@ -253,26 +288,26 @@ impl Custody {
         &self.lock
     }
 
-    /// Writes down that the process is about to be started: from here on the job may have run. Not down to the disk: after a
+    /// Writes down that the process is about to be started, in this cgroup: from here on the job may have run. Not down to the disk: after a
     /// power cut a job counts as one that may have run in any case.
     ///
     /// # Errors
     /// [`StoreError::Begun`] if that was done before, [`StoreError::DiskFull`], or the system's: then it must not be started.
-    pub fn begin(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub fn begin(&self, cgroup: Option<String>, now: Timestamp) -> Result<(), StoreError> {
         // Of what is over, the file that says that it has begun is gone.
         if End::read(&self.job.directory)?.is_some() {
             return Err(StoreError::Begun);
         }
-        let first = Begun { at: now }.write(&self.job.directory, Durability::Unsynced)?;
+        let first = Begun { at: now, cgroup }.write(&self.job.directory, Durability::Unsynced)?;
         if first { Ok(()) } else { Err(StoreError::Begun) }
     }
 
-    /// Writes down which process it is, down to the disk.
+    /// Writes down which process it is. Whoever needs to know does so before the machine is started anew, so the disk need not.
     ///
     /// # Errors
     /// [`StoreError::DiskFull`], or the system's. The job can go on without.
     pub fn started(&self, started: Started) -> Result<(), StoreError> {
-        started.write(&self.job.directory, Durability::Synced).map(drop)
+        started.write(&self.job.directory, Durability::Unsynced).map(drop)
     }
 
     /// Its logs, to be written.

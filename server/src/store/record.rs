@@ -63,7 +63,7 @@ pub struct Timestamp(pub u64);
 impl Timestamp {
     /// The time now.
     pub fn now() -> Self {
-        SystemTime::now().into()
+        crate::clock::calendar().into()
     }
 
     pub(super) fn before(self, time: Duration) -> Self {
@@ -189,10 +189,12 @@ fn cut(mut text: String, limit: usize) -> String {
 }
 
 /// That its supervisor is about to start its process: from here on it may run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begun {
     /// When.
     pub at: Timestamp,
+    /// The directory of the cgroup that everything of it will be in, if it gets one.
+    pub cgroup: Option<String>,
 }
 
 impl Record for Begun {

@@ -62,7 +62,8 @@ impl Store {
         }
         // Another server may be at it, too.
         let lock = DirectoryLock::take(&self.root)?;
-        self.forget_since(plan.records.iter().filter_map(|name| accounts.account(name)))?;
+        let accounted = plan.records.iter().filter_map(|name| accounts.account(name));
+        self.forget_since(accounted.map(|account| account.created))?;
         let mut gone = Vec::new();
         for (name, record) in
             plan.outputs.iter().map(|name| (name, false)).chain(plan.records.iter().map(|name| (name, true)))
@@ -109,13 +110,15 @@ impl Store {
         self.carry_out(&Plan { outputs: Vec::new(), records }, &mut accounts, now)
     }
 
-    /// Removes the job that `owner` calls `id`, with its record: the same id may be used again.
+    /// Removes the job that `owner` calls `id`, with its record: the same id may be used again, by whoever asks from now on.
     ///
     /// # Errors
     /// [`StoreError::Running`] while somebody holds it; else as [`Store::find`].
     pub fn forget(&self, owner: &Owner, id: &JobId) -> Result<(), StoreError> {
         let lock = DirectoryLock::take(&self.root)?;
         let job = self.find(owner, id)?;
+        // Who has asked for it, and asks again since the answer was lost, must not start it again.
+        self.forget_since(std::iter::once(job.intent().created))?;
         self.remove(&job, &lock)?;
         self.accounts().forget(job.name());
         Ok(())
@@ -140,9 +143,9 @@ impl Store {
         self.root.remove_child(&gone, FILES).map_err(error)
     }
 
-    /// Notes that the records of these jobs go, before they do. Under the lock of the directory.
-    fn forget_since<'a>(&self, accounts: impl Iterator<Item = &'a Account>) -> Result<(), StoreError> {
-        let Some(youngest) = accounts.map(|account| account.created).max() else { return Ok(()) };
+    /// Notes that the records of jobs that were made then go, before they do. Under the lock of the directory.
+    fn forget_since(&self, created: impl Iterator<Item = Timestamp>) -> Result<(), StoreError> {
+        let Some(youngest) = created.max() else { return Ok(()) };
         if self.remembers_since()? > youngest {
             return Ok(());
         }

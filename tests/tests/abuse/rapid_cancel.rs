@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use common::frame::JobNumber;
-use common::job::{JobId, Outcome, Program, Spec};
+use common::job::{Outcome, Program, Spec};
 use common::limits::JOBS_PER_CONNECTION;
-use common::message::{ClientMessage, ServerMessage};
+use common::message::{Order, ServerMessage};
 use common::packet::Packet;
 use tests::flood::{Insider, Maximum, Probe, connect_task_from, direct_children, source};
-use tests::{TestServer, client_key, wait_until, within, zombie_children};
+use tests::{TestServer, client_key, order, start_spec, wait_until, within, zombie_children};
 
 use super::{address, on_this_machine};
 
@@ -28,8 +28,8 @@ async fn start_and_cancel(server: std::net::SocketAddr, jobs: u32) -> Ends {
     let asking = async {
         for number in 1..=jobs {
             let spec = Spec::new(Program::Shell("sleep 60".into()));
-            let start = ClientMessage::Start { id: JobId::random().unwrap(), spec };
-            for message in [start, ClientMessage::Cancel] {
+            let start = start_spec(spec);
+            for message in [start, order(Order::Cancel)] {
                 let job = JobNumber(number);
                 sender.send_control(Packet::Message { job, message }).await.expect("the server has closed");
             }

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use common::frame::{JobNumber, StreamId};
 use common::greeting::CloseCode;
-use common::job::{JobId, Program, Spec, Variable};
+use common::job::{Program, Spec, Variable};
 use common::limits::{INITIAL_WINDOW, PING_PAYLOAD, WRITE_STALL};
 use common::message::ClientMessage;
 use common::packet::{Echo, Packet};
 use rustix::net::sockopt;
 use tests::flood::{Insider, Maximum, connect_from, connect_task_from, sockets, source};
 use tests::{
-    DEADLINE, Mark, RawClient, TestServer, client_key, resident_bytes, strange_key, wait_until, within,
+    DEADLINE, Mark, RawClient, TestServer, client_key, resident_bytes, start_spec, strange_key, wait_until,
+    within,
 };
 use tokio::time;
 
@@ -97,7 +98,7 @@ async fn a_client_that_never_reads_is_gone_as_soon_as_its_key_is() {
     let (name, value) = mark.variable();
     let mut spec = Spec::new(Program::Argv(vec!["sleep".into(), "1000".into()]));
     spec.environment = vec![Variable { name: name.into(), value: value.into() }];
-    let start = ClientMessage::Start { id: JobId::random().unwrap(), spec };
+    let start = start_spec(spec);
     insider.sender.send_control(Packet::Message { job: JobNumber(1), message: start }).await.unwrap();
     mark.wait_for(1);
     assert!(ping_until_stuck(&insider, 400_000).await < 400_000);
@@ -119,7 +120,7 @@ async fn a_window_full_of_single_bytes_costs_no_more_than_a_window() {
     let Insider { reader, sender, .. } = &mut insider;
     let occupied = Maximum::of(move || resident_bytes(process) as usize);
     let spec = Spec { stdin: true, ..Spec::new(Program::Shell("sleep 1000".into())) };
-    let start = ClientMessage::Start { id: JobId::random().unwrap(), spec };
+    let start = start_spec(spec);
     sender.send_control(Packet::Message { job: JobNumber(1), message: start }).await.unwrap();
     for offset in 0..=INITIAL_WINDOW {
         let bytes = Bytes::from_static(b"x");

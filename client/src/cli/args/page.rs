@@ -10,6 +10,18 @@ pub(crate) enum Page {
     Client,
     /// `run`.
     Run,
+    /// `jobs`.
+    Jobs,
+    /// `attach`.
+    Attach,
+    /// `logs`.
+    Logs,
+    /// `wait`.
+    Wait,
+    /// `signal`.
+    Signal,
+    /// `forget`.
+    Forget,
     /// `ping`.
     Ping,
     /// The REPL.
@@ -25,6 +37,12 @@ impl Page {
     pub(super) fn of(verb: &OsStr) -> Option<Self> {
         match verb.to_str()? {
             "run" => Some(Self::Run),
+            "jobs" => Some(Self::Jobs),
+            "attach" => Some(Self::Attach),
+            "logs" => Some(Self::Logs),
+            "wait" => Some(Self::Wait),
+            "signal" => Some(Self::Signal),
+            "forget" => Some(Self::Forget),
             "ping" => Some(Self::Ping),
             "repl" => Some(Self::Repl),
             "key" => Some(Self::Key),
@@ -39,6 +57,12 @@ impl Page {
         match self {
             Self::Client => include_str!("help/client.txt"),
             Self::Run => include_str!("help/run.txt"),
+            Self::Jobs => include_str!("help/jobs.txt"),
+            Self::Attach => include_str!("help/attach.txt"),
+            Self::Logs => include_str!("help/logs.txt"),
+            Self::Wait => include_str!("help/wait.txt"),
+            Self::Signal => include_str!("help/signal.txt"),
+            Self::Forget => include_str!("help/forget.txt"),
             Self::Ping => include_str!("help/ping.txt"),
             Self::Repl => include_str!("help/repl.txt"),
             Self::Key => include_str!("help/key.txt"),
@@ -51,6 +75,12 @@ impl Page {
         match self {
             Self::Client => "client --help",
             Self::Run => "client run --help",
+            Self::Jobs => "client jobs --help",
+            Self::Attach => "client attach --help",
+            Self::Logs => "client logs --help",
+            Self::Wait => "client wait --help",
+            Self::Signal => "client signal --help",
+            Self::Forget => "client forget --help",
             Self::Ping => "client ping --help",
             Self::Repl => "client repl --help",
             Self::Key => "client key --help",

@@ -1,6 +1,10 @@
 //! What command lines mean, and what is said about those that mean nothing.
 
 use super::*;
+use crate::StreamId;
+use crate::cli::detach_keys::DetachKeys;
+use crate::cli::environment::Assignment;
+use common::job::{OnDisconnect, ResourceLimits};
 
 fn parse(line: &[&str]) -> Result<Options, Instead> {
     Options::parse(["client"].iter().chain(line).map(OsString::from))
@@ -89,7 +93,7 @@ fn every_way_to_write_an_option() {
     assert_eq!(all.env_file, [PathBuf::from("f")]);
     assert_eq!(all.timeout, Some(Duration::from_secs(120)));
     assert_eq!(all.id.map(|id| id.to_string()).as_deref(), Some("x"));
-    assert!(all.no_stdin && all.quiet && all.merge && all.wait_output && all.json);
+    assert!(all.no_stdin && all.shown.quiet && all.merge && all.wait_output && all.shown.json);
     assert_eq!(run(&["--stdin", "-", "ls"]).stdin, Some("-".into()));
     assert_eq!(run(&["--cwd=-odd", "ls"]).cwd, Some("-odd".into()));
 }
@@ -166,6 +170,106 @@ fn no_verb_is_the_repl() {
 }
 
 #[test]
+fn what_a_job_may_take() {
+    let limits = run(&["--mem", "2G", "--cpu", "150%", "--pids=200", "--nice=-5", "ls"]).limits;
+    let expected = ResourceLimits {
+        memory: Some(2 << 30),
+        cpu_percent: Some(150),
+        processes: Some(200),
+        nice: Some(-5),
+    };
+    assert_eq!(limits, expected);
+    for (option, value, good) in [
+        ("--mem", "lots", "write a number and a unit: 512M"),
+        ("--mem", "0", "write more than 0"),
+        ("--cpu", "1.5", "write per cent of one processor: 50%"),
+        ("--cpu", "0%", "write per cent"),
+        ("--pids", "0", "write a number of processes, from 1 on"),
+        ("--nice", "20", "write a number from -20 (first) to 19 (last)"),
+        ("--detach-keys", "ctrl-1", "write keys with commas"),
+    ] {
+        let sentence = complaint(&["run", option, value, "ls"]);
+        assert!(sentence.starts_with(&format!("{option} {value}: {good}")), "{sentence}");
+    }
+    assert!(complaint(&["run", "--nice", "-5", "ls"]).contains("behind ="));
+}
+
+#[test]
+fn what_is_kept_is_supervised() {
+    assert!(!run(&["ls"]).supervised());
+    assert!(!run(&["--on-disconnect", "kill", "ls"]).supervised());
+    assert!(run(&["--on-disconnect", "keep", "ls"]).supervised());
+    assert!(run(&["--id", "x", "ls"]).supervised() && run(&["--detach", "ls"]).supervised());
+    assert_eq!(run(&["--on-disconnect=keep", "ls"]).on_disconnect, Some(OnDisconnect::Keep));
+}
+
+#[test]
+fn a_detached_job_has_nobody_to_show_anything_to() {
+    for option in ["--json", "--time", "--on-disconnect=kill", "--detach-keys="] {
+        assert!(complaint(&["run", "--detach", option, "ls"]).contains("exclude each other"), "{option}");
+    }
+    assert!(complaint(&["--embedded", "run", "--detach", "ls"]).contains("exclude each other"));
+    assert!(
+        complaint(&["run", "--detach", "--stdin", "f", "ls"]).starts_with("--detach and --stdin exclude")
+    );
+    assert!(run(&["--detach", "-n", "-q", "ls"]).detach);
+}
+
+#[test]
+fn keys() {
+    assert_eq!(run(&["ls"]).shown.detach_keys, None);
+    let keys = run(&["--detach-keys", "", "ls"]).shown.detach_keys.unwrap();
+    assert_eq!(keys.bytes(), b"");
+    assert_eq!(run(&["--detach-keys=ctrl-\\,d", "ls"]).shown.detach_keys, Some(DetachKeys::default()));
+}
+
+#[test]
+fn jobs_are_named_by_their_ids() {
+    let Verb::Logs(logs) = parse(&["logs", "-f", "x", "--from=7", "--stderr"]).unwrap().verb else {
+        panic!()
+    };
+    assert_eq!((logs.job.as_str(), logs.follow, logs.from), ("x", true, Beginning::At(7)));
+    assert_eq!(logs.only, Some(StreamId::Stderr));
+    let Verb::Attach(attach) = parse(&["attach", "--from", "now", "x", "-nq"]).unwrap().verb else {
+        panic!()
+    };
+    assert!(attach.no_stdin && attach.shown.quiet && attach.from == Beginning::Now && !attach.read_only);
+    let Verb::Wait(wait) = parse(&["wait", "a", "--timeout", "0", "b"]).unwrap().verb else { panic!() };
+    assert_eq!((wait.jobs.len(), wait.timeout), (2, Some(Duration::ZERO)));
+    for verb in ["attach", "logs", "wait", "signal", "forget"] {
+        assert!(complaint(&[verb]).starts_with("no job; write its id"), "{verb}");
+        let long = "x".repeat(65);
+        assert!(complaint(&[verb, &long]).contains(": a job id has 1 to 64 bytes, not 65;"), "{verb}");
+        assert!(complaint(&[verb, "a\x1bb"]).contains("no control characters;"), "{verb}");
+        assert!(complaint(&[verb, "--embedded", "x"]).contains("exclude each other"), "{verb}");
+    }
+    assert!(complaint(&["logs", "x", "y"]).starts_with("unexpected y"));
+    assert!(
+        complaint(&["logs", "x", "--from", "then"])
+            .starts_with("--from then: write oldest, now, or a number")
+    );
+    assert!(complaint(&["job"]).starts_with("unknown command job (did you mean jobs?)"));
+}
+
+#[test]
+fn the_job_comes_before_the_signal() {
+    let signal = |line: &[&str]| match parse(line).unwrap().verb {
+        Verb::Signal(options) => format!("{} {}", options.job, options.signal),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(signal(&["signal", "x"]), "x TERM");
+    assert_eq!(signal(&["signal", "x", "sigint"]), "x INT");
+    assert_eq!(signal(&["signal", "x", "9"]), "x KILL");
+    assert!(complaint(&["signal", "x", "FOO"]).starts_with("no such signal: FOO; write a name or a number"));
+    for kill in ["-9", "-TERM"] {
+        assert!(
+            complaint(&["signal", kill, "x"]).contains("the job comes first: client signal ID"),
+            "{kill}"
+        );
+    }
+}
+
+#[test]
 fn ping_counts_from_one() {
     assert!(complaint(&["ping", "-c", "0"]).starts_with("-c 0: "));
     let Verb::Ping(ping) = parse(&["ping", "-c", "3", "-i", "0.2"]).unwrap().verb else { panic!() };
@@ -185,6 +289,12 @@ fn help_is_where_it_is_looked_for() {
         (&["run", "-n", "-h", "ls"], Page::Run),
         (&["ping", "-h"], Page::Ping),
         (&["repl", "--help"], Page::Repl),
+        (&["jobs", "-h"], Page::Jobs),
+        (&["help", "attach"], Page::Attach),
+        (&["logs", "--help"], Page::Logs),
+        (&["wait", "-h"], Page::Wait),
+        (&["signal", "x", "--help"], Page::Signal),
+        (&["help", "forget"], Page::Forget),
     ] {
         assert_eq!(parse(line).unwrap_err(), Instead::Help(page), "{line:?}");
     }
@@ -196,9 +306,18 @@ fn help_is_where_it_is_looked_for() {
 
 #[test]
 fn every_option_in_the_help_exists() {
-    for (page, verb) in
-        [(Page::Run, "run"), (Page::Ping, "ping"), (Page::Repl, "repl"), (Page::Client, "help")]
-    {
+    for (page, verb) in [
+        (Page::Run, "run"),
+        (Page::Jobs, "jobs"),
+        (Page::Attach, "attach"),
+        (Page::Logs, "logs"),
+        (Page::Wait, "wait"),
+        (Page::Signal, "signal"),
+        (Page::Forget, "forget"),
+        (Page::Ping, "ping"),
+        (Page::Repl, "repl"),
+        (Page::Client, "help"),
+    ] {
         let options: Vec<_> = page.options().collect();
         assert!(options.len() > 3, "{options:?}");
         for option in options.into_iter().filter(|option| !matches!(*option, "-V" | "--version")) {
@@ -226,12 +345,14 @@ fn no_line_panics() {
 }
 
 /// The sources of the parser, the one list of what it takes.
-const PARSER: &str = include_str!("../args.rs");
+const PARSER: &str = concat!(include_str!("../args.rs"), include_str!("run.rs"), include_str!("jobs.rs"));
 
 #[test]
 fn every_option_that_exists_is_in_the_help() {
-    let pages = [Page::Client, Page::Run, Page::Ping, Page::Repl, Page::Key, Page::Join];
-    let listed: Vec<_> = pages.into_iter().flat_map(Page::options).collect();
+    let jobs = [Page::Jobs, Page::Attach, Page::Logs, Page::Wait, Page::Signal, Page::Forget];
+    let pages =
+        [Page::Client, Page::Run, Page::Ping, Page::Repl, Page::Key, Page::Join].into_iter().chain(jobs);
+    let listed: Vec<_> = pages.flat_map(Page::options).collect();
     let arms = PARSER.split('"').filter(|text| text.starts_with('-') && text.len() > 1);
     let options: Vec<_> = arms.filter(|text| !text.contains(' ')).collect();
     assert!(options.len() > 20, "{options:?}");

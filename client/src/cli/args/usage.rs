@@ -9,7 +9,8 @@ use thiserror::Error;
 use super::page::Page;
 
 /// The verbs that people type.
-const VERBS: [&str; 6] = ["run", "ping", "repl", "key", "join", "help"];
+const VERBS: [&str; 12] =
+    ["run", "jobs", "attach", "logs", "wait", "signal", "forget", "ping", "repl", "key", "join", "help"];
 
 /// What to do about an invitation that is none, wherever it was read.
 pub(crate) const INVITATION_ADVICE: &str = "copy the whole line that `server invite` has printed";
@@ -79,6 +80,34 @@ pub(crate) enum UsageError {
     /// `run` without anything to run.
     #[error("nothing to run; write it behind the options: client run \"ls | wc\", client run -- ls -l")]
     NoCommand,
+    /// A detached job with a file to read.
+    #[error(
+        "--detach and --stdin exclude each other for now: nobody would be there to send the file; copy it to the server, and redirect there: client run --detach \"command < file\""
+    )]
+    DetachedStdin,
+    /// A verb about jobs without one.
+    #[error("no job; write its id, or the beginning of it: client {0} ID; `client jobs` lists them")]
+    NoJob(&'static str),
+    /// A word that names no job.
+    #[error("{word}: {why}; `client jobs` lists those that there are")]
+    Job {
+        /// The word.
+        word: String,
+        /// Why not.
+        why: String,
+    },
+    /// A word that names no signal.
+    #[error("no such signal: {word}; write a name or a number: TERM, SIGINT, 9")]
+    Signal {
+        /// The word.
+        word: String,
+    },
+    /// A signal as `kill` takes it.
+    #[error("{option}: the job comes first: client signal ID TERM; see `client signal --help`")]
+    SignalFirst {
+        /// What stood there.
+        option: String,
+    },
     /// `join` without an invitation.
     #[error("no invitation; write the line that `server invite` has printed: client join telex://…")]
     NoInvitation,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -10,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::isatty;
 
 use super::{Reader, Sink};
+use crate::cli::keyboard::Keyboard;
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -31,6 +33,8 @@ struct Source {
     descriptor: OwnedFd,
     stop: OwnedFd,
     terminal: bool,
+    /// Where keys are looked for that are not for the command.
+    keyboard: Option<Arc<Keyboard>>,
 }
 
 impl Device {
@@ -39,7 +43,14 @@ impl Device {
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         let (stop, hold) = pipe_with(PipeFlags::CLOEXEC)?;
         let terminal = isatty(&descriptor);
-        Ok(Self { source: Some(Source { descriptor, stop, terminal }), _stop: hold })
+        Ok(Self { source: Some(Source { descriptor, stop, terminal, keyboard: None }), _stop: hold })
+    }
+
+    /// Looks for `keyboard`'s keys in what is read from now on.
+    pub(super) fn watch(&mut self, keyboard: &Arc<Keyboard>) {
+        if let Some(source) = self.source.as_mut().filter(|source| source.terminal) {
+            source.keyboard = Some(Arc::clone(keyboard));
+        }
     }
 
     /// Sends what is read. There is one reading thread, so a second call finds nothing.
@@ -63,11 +74,29 @@ impl Source {
                 }
                 continue;
             }
+            if let Some(keyboard) = &self.keyboard {
+                let typed = keyboard.typed();
+                if !typed.is_empty() {
+                    buffer.extend(&typed);
+                    return Ok(typed.len());
+                }
+                // It may have been read there meanwhile.
+                if !self.has_something()? {
+                    continue;
+                }
+            }
             match rustix::io::read(&self.descriptor, spare_capacity(buffer)) {
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // The terminal is gone.
                 Err(Errno::IO) if self.terminal => return Ok(0),
-                read => return Ok(read?),
+                read => {
+                    let read = read?;
+                    let Some(keyboard) = self.keyboard.as_ref().filter(|_| read > 0) else { return Ok(read) };
+                    keyboard.sift(buffer);
+                    if !buffer.is_empty() {
+                        return Ok(buffer.len());
+                    }
+                }
             }
         }
     }
@@ -79,6 +108,11 @@ impl Source {
         ignore_interrupt(poll(&mut polled, None))?;
         let [stop, _] = polled;
         Ok(stop.revents().is_empty())
+    }
+
+    fn has_something(&self) -> io::Result<bool> {
+        let mut polled = [PollFd::new(&self.descriptor, PollFlags::IN)];
+        Ok(ignore_interrupt(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })))? > 0)
     }
 
     fn is_stopped_within(&self, time: &Timespec) -> io::Result<bool> {

@@ -43,6 +43,17 @@ impl Chunker {
         self.chunk(all)
     }
 
+    /// What comes next begins there; what was held back until now, if something is left out between.
+    pub(crate) fn go_on_at(&mut self, offset: u64) -> Option<Chunk> {
+        if offset == self.offset + self.held.len() as u64 {
+            return None;
+        }
+        let held = mem::take(&mut self.held);
+        let chunk = self.chunk(held);
+        self.offset = offset;
+        chunk
+    }
+
     /// What was held back, at the end of the stream.
     pub(crate) fn finish(mut self) -> Option<Chunk> {
         let held = mem::take(&mut self.held);
@@ -101,6 +112,16 @@ mod tests {
         // Held back as a possible beginning, which it turns out not to be.
         assert_eq!(chunker.push(b"\xe2"), None);
         assert_eq!(chunker.push(b"x"), base64(8, b"\xe2x"));
+    }
+
+    #[test]
+    fn what_is_left_out_shows_in_the_offsets() {
+        let mut chunker = Chunker::default();
+        assert_eq!(chunker.go_on_at(7), None);
+        assert_eq!(chunker.push(b"a\xf0"), text(7, "a"));
+        assert_eq!(chunker.go_on_at(9), None);
+        assert_eq!(chunker.go_on_at(20), base64(8, b"\xf0"));
+        assert_eq!(chunker.push(b"b"), text(20, "b"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::cli::screen::{self, Stream};
+
 /// Chunks between the connection and the thread: one being written and one to follow. More would only be memory,
 /// for the stream's window holds the rest.
 const QUEUE: usize = 2;
@@ -20,6 +22,7 @@ const QUEUE: usize = 2;
 #[derive(Debug)]
 pub(crate) struct Writer {
     descriptor: BorrowedFd<'static>,
+    stream: Stream,
     thread: Option<Thread>,
 }
 
@@ -34,12 +37,12 @@ struct Thread {
 impl Writer {
     /// Writes to stdout.
     pub(crate) fn stdout() -> Self {
-        Self { descriptor: rustix::stdio::stdout(), thread: None }
+        Self { descriptor: rustix::stdio::stdout(), stream: Stream::Stdout, thread: None }
     }
 
     /// Writes to stderr.
     pub(crate) fn stderr() -> Self {
-        Self { descriptor: rustix::stdio::stderr(), thread: None }
+        Self { descriptor: rustix::stdio::stderr(), stream: Stream::Stderr, thread: None }
     }
 
     /// Hands `bytes` to the thread, waiting while it has enough to do.
@@ -49,7 +52,7 @@ impl Writer {
     pub(crate) async fn write(&mut self, bytes: Bytes) -> io::Result<()> {
         let thread = match &mut self.thread {
             Some(thread) => thread,
-            none => none.insert(Thread::spawn(self.descriptor)?),
+            none => none.insert(Thread::spawn(self.descriptor, self.stream)?),
         };
         match thread.queue.send(bytes).await {
             Ok(()) => Ok(()),
@@ -80,12 +83,12 @@ impl Writer {
 }
 
 impl Thread {
-    fn spawn(descriptor: BorrowedFd<'static>) -> io::Result<Self> {
+    fn spawn(descriptor: BorrowedFd<'static>, stream: Stream) -> io::Result<Self> {
         let (queue, chunks) = mpsc::channel(QUEUE);
         let (tell, result) = oneshot::channel();
         thread::Builder::new().name("output".to_owned()).spawn(move || {
             // The receiver is gone only if nobody cares any more.
-            tell.send(drain(descriptor, chunks)).ok();
+            tell.send(drain(descriptor, stream, chunks)).ok();
         })?;
         Ok(Self { queue, result, error: None })
     }
@@ -101,9 +104,13 @@ impl Thread {
     }
 }
 
-fn drain(descriptor: BorrowedFd<'_>, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), Errno> {
+fn drain(descriptor: BorrowedFd<'_>, stream: Stream, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), Errno> {
     while let Some(bytes) = chunks.blocking_recv() {
+        screen::make_way();
         write_all(descriptor, &bytes)?;
+        if let Some(last) = bytes.last() {
+            screen::wrote(stream, *last);
+        }
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use std::env;
 use std::ffi::OsString;
 
+use common::job::ResourceLimits;
+
 use crate::cli::args::{RunOptions, Words};
 use crate::cli::environment;
 use crate::cli::failure::Failure;
@@ -27,7 +29,7 @@ pub(super) fn variables(run: &RunOptions) -> Result<Vec<(OsString, OsString)>, F
 pub(super) fn input(run: &RunOptions) -> Result<Input, Failure> {
     match &run.stdin {
         Some(path) => Input::open(path),
-        None if run.no_stdin => Ok(Input::Nothing),
+        None if run.no_stdin || run.detach => Ok(Input::Nothing),
         None => Input::own(),
     }
 }
@@ -56,8 +58,37 @@ pub(super) fn command<'a>(
     if let Some(timeout) = run.timeout {
         command.timeout(timeout);
     }
+    if let Some(grace) = run.grace {
+        command.grace(grace);
+    }
+    if let Some(on_disconnect) = run.on_disconnect {
+        command.on_disconnect(on_disconnect);
+    }
     if let Some(id) = &run.id {
         command.id(id.clone());
     }
+    if run.detach {
+        command.detached();
+    }
+    if run.supervised() {
+        command.supervised(true);
+    }
+    limit(&mut command, run.limits);
     command
+}
+
+fn limit(command: &mut Command<'_>, limits: ResourceLimits) {
+    let ResourceLimits { memory, cpu_percent, processes, nice } = limits;
+    if let Some(bytes) = memory {
+        command.memory(bytes);
+    }
+    if let Some(percent) = cpu_percent {
+        command.cpu_percent(percent);
+    }
+    if let Some(count) = processes {
+        command.processes(count);
+    }
+    if let Some(nice) = nice {
+        command.nice(nice);
+    }
 }

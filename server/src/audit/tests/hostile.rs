@@ -136,7 +136,7 @@ fn a_record_says_all_that_was_promised() {
         usage: Some(Usage { cpu_us: 250_000, peak_memory: PeakMemory::Exactly(4096) }),
     };
     let record = recorded(&Event::JobEnd(JobEnd {
-        connection: CONNECTION,
+        connection: Some(CONNECTION),
         owner: owner(),
         job: &"j1".parse().unwrap(),
         ended: &ended,

@@ -43,7 +43,7 @@ pub(super) fn start<'a>(job: &'a JobId, spec: &'a Spec, original: Option<&'a Byt
 }
 
 pub(super) fn end<'a>(job: &'a JobId, ended: &'a Ended) -> Event<'a> {
-    Event::JobEnd(JobEnd { connection: CONNECTION, owner: owner(), job, ended })
+    Event::JobEnd(JobEnd { connection: Some(CONNECTION), owner: owner(), job, ended })
 }
 
 /// An end with numbers as long as they come.

@@ -9,12 +9,14 @@
 
 mod table;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::frame::Kind;
 use common::greeting::{Close, CloseCode};
 use common::job::{Outcome, Program, Spec, StartFailure};
+use common::message::ServerMessage;
 use common::packet::Packet;
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use tokio::task::{JoinHandle, JoinSet};
@@ -79,7 +81,7 @@ impl Row {
             bytes.splice(0..0, packet(Packet::Close(Close::new(CloseCode::GoingAway, "bye"))));
         }
         match answer {
-            Answer::Taken | Answer::PassedOver => {}
+            Answer::Taken | Answer::PassedOver | Answer::Dismissed => {}
             Answer::Goodbye | Answer::Violation | Answer::Unheard => {
                 bytes.extend(request(BEHIND, world.start_marker(&behind)));
             }
@@ -89,7 +91,10 @@ impl Row {
         match answer {
             Answer::Taken => self.is_taken(world, &what).await,
             Answer::PassedOver => assert!(self.peer.is_served(77).await, "{what}"),
-            // The end comes when the jobs are over.
+            Answer::Dismissed => {
+                assert_eq!(self.peer.hear_close().await, Some(CloseCode::GoingAway), "{what}");
+            }
+            // They are heard when all are.
             Answer::Goodbye | Answer::Unheard => {}
             Answer::Violation => {
                 assert_eq!(self.peer.hear_close().await, Some(CloseCode::Violation), "{what}");
@@ -111,6 +116,14 @@ impl Row {
                 _ => assert!(outcome.is_success() && ran, "{what}: {outcome}"),
             }
         }
+        if !self.sample.is_start() && self.sample.is_answered_by(&ServerMessage::GoingAway).is_some() {
+            let (sample, number) = (&self.sample, self.sample.named.number());
+            let answer = self.peer.hear_until(|packet| {
+                matches!(packet, Packet::Message { job, message }
+                    if job.0 == number && sample.is_answered_by(message) == Some(true))
+            });
+            assert!(answer.await.is_some(), "{what}");
+        }
         if self.sample.kind == Kind::Hello {
             let welcome = self.peer.hear().await;
             assert!(matches!(welcome, Some(Packet::Welcome(_))), "{welcome:?}");
@@ -125,21 +138,25 @@ fn blocked(world: &World) -> Spec {
     Spec { stdin: true, ..Spec::new(Program::Shell(script.as_str().into())) }
 }
 
-/// Ends every blocked command, and waits for the connections.
+/// Ends every blocked command, and waits for the connections and the jobs.
 async fn release(world: &World, serving: Vec<JoinHandle<()>>) {
-    for mut serving in serving {
-        timeout(DEADLINE, async {
-            loop {
-                // A writer opens the FIFO for those who wait, and there may be one more any moment.
-                drop(open(world.path("end"), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()));
-                if timeout(Duration::from_millis(20), &mut serving).await.is_ok() {
-                    return;
-                }
+    let mut over = pin!(async {
+        for serving in serving {
+            serving.await.unwrap();
+        }
+        world.jobs_are_over().await;
+    });
+    timeout(DEADLINE, async {
+        loop {
+            // A writer opens the FIFO for those who wait, and there may be one more any moment.
+            drop(open(world.path("end"), OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()));
+            if timeout(Duration::from_millis(20), &mut over).await.is_ok() {
+                return;
             }
-        })
-        .await
-        .unwrap();
-    }
+        }
+    })
+    .await
+    .unwrap();
 }
 
 /// Tries some rows at once, against a server of their own; how long each refusal took.

@@ -40,7 +40,7 @@ async fn a_frame_of_a_length_that_no_frame_has_ends_the_connection_in_every_stat
 async fn a_length_inside_a_greeting_that_runs_past_its_end_is_refused() {
     let world = World::new();
     let greeting = |rest: &[u8]| {
-        let payload = [&MAGIC[..], &[1, 0, 1, 0, 0], rest].concat();
+        let payload = [&MAGIC[..], &[2, 0, 2, 0, 0], rest].concat();
         let length = (16 + payload.len() as u32).to_le_bytes();
         [&length[..], &[Kind::Hello as u8, 255], &[0; 14], &payload].concat()
     };
@@ -56,8 +56,8 @@ fn start_with_lengths() -> (ClientMessage, [usize; 8]) {
         environment: vec![Variable { name: "A".into(), value: "b".into() }],
         ..Spec::new(Program::Argv(vec!["touch".into(), "x".into()]))
     };
-    // The id, words, two words, the directory, variables, a name, a value.
-    (start(spec), [4, 48, 56, 69, 79, 91, 99, 108])
+    // The id, words, two words, the directory, variables, a name, a value; 48 bytes without a length are behind the id.
+    (start(spec), [4, 96, 104, 117, 127, 139, 147, 156])
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ async fn the_first_byte_beyond_the_window_ends_the_connection() {
     flood(&mut peer, limit + 1).await;
     assert_eq!(excess(&peer.hear_goodbye().await.unwrap()), (limit + 1, limit));
     serving.await.unwrap();
+    world.jobs_are_over().await;
 }
 
 #[tokio::test]
@@ -81,6 +82,7 @@ async fn a_client_that_heeds_no_window_is_sent_away_at_its_first_frame_too_many(
         assert!(end - limit <= DATA_PAYLOAD as u64, "{end} with a limit of {limit}");
         assert!(limit <= read + PIPE + STREAM_WINDOW, "{limit} for a command that reads {read}");
         serving.await.unwrap();
+        world.jobs_are_over().await;
         assert_eq!(world.service.budget.left(), budget, "what the stream could hold is given back");
     }
 }

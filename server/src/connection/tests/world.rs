@@ -7,14 +7,16 @@ use std::sync::Arc;
 use common::config::Places;
 use common::job::{JobId, Program, Spec};
 use common::keys::{PrivateKey, PublicKey};
-use common::message::ClientMessage;
+use common::message::{AttachmentId, ClientMessage, Start};
 use common::tls::{Identity, ServerTls};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::super::{Arrival, serve};
+use super::peer::{DEADLINE, Peer};
 use crate::audit::{Event, ServerChange};
 use crate::config::{AuditDestination, Config};
 use crate::invitations::Invitations;
@@ -32,6 +34,15 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// One on which no job goes on without a client.
+    pub(super) fn without_keeping() -> Self {
+        Self::with(|config| config.jobs.keep = false)
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let places = Places { config: path.into(), state: path.join("state"), home: path.into() };
@@ -39,6 +50,7 @@ impl World {
         config.audit.to = AuditDestination::File(path.join("audit"));
         config.penalties.enabled = false;
         config.limits.unauthenticated_per_source = config.limits.unauthenticated;
+        change(&mut config);
         let door = Door {
             account: Account::current(None),
             keys: KeyFiles {
@@ -78,6 +90,18 @@ impl World {
         (theirs, tokio::spawn(serve(Arc::clone(&self.service), arrival)))
     }
 
+    /// A client at the other end of a Unix socket that was let in.
+    pub(super) async fn client(&self) -> (Peer, JoinHandle<()>) {
+        let (stream, serving) = self.serve_unix();
+        (Peer::greeted(stream).await, serving)
+    }
+
+    /// Waits until all jobs are over and nobody has anything to ask of them, which no connection does.
+    pub(super) async fn jobs_are_over(&self) {
+        self.service.jobs.close();
+        timeout(DEADLINE, self.service.jobs.wait()).await.expect("a job goes on");
+    }
+
     /// Serves a peer that has connected over TCP.
     pub(super) fn serve_tcp(&self, stream: TcpStream) -> JoinHandle<()> {
         let address = stream.peer_addr().unwrap();
@@ -100,7 +124,8 @@ impl World {
     }
 }
 
-/// A request to run this.
+/// A request to run this, of a client that nobody else is.
 pub(super) fn start(spec: Spec) -> ClientMessage {
-    ClientMessage::Start { id: JobId::random().unwrap(), spec }
+    let (id, attachment) = (JobId::random().unwrap(), AttachmentId::random().unwrap());
+    ClientMessage::Start(Start::new(id, attachment, spec).unwrap())
 }

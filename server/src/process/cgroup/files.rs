@@ -25,6 +25,10 @@ impl Directory {
         Ok(Self(open(path, directory_flags(), Mode::empty())?))
     }
 
+    pub(super) fn into_descriptor(self) -> OwnedFd {
+        self.0
+    }
+
     pub(super) fn open_below(&self, name: impl Arg) -> io::Result<Self> {
         Ok(Self(openat(&self.0, name, directory_flags(), Mode::empty())?))
     }
@@ -131,7 +135,7 @@ impl Directory {
         Ok(groups.into_iter().filter(|(id, _)| still.contains(id)).map(|(_, group)| group).collect())
     }
 
-    fn members(&self) -> io::Result<HashSet<Pid>> {
+    pub(super) fn members(&self) -> io::Result<HashSet<Pid>> {
         let mut members = HashSet::new();
         self.add_members(&mut members, DEPTH)?;
         Ok(members)
@@ -149,6 +153,12 @@ impl Directory {
             }
         }
         Ok(())
+    }
+}
+
+impl From<OwnedFd> for Directory {
+    fn from(opened: OwnedFd) -> Self {
+        Self(opened)
     }
 }
 

@@ -175,6 +175,7 @@ fn a_new_server_takes_away_what_dead_ones_left_and_nothing_of_those_that_live() 
     fs::write(inhabited.join("cgroup.procs"), sleep.id().to_string()).unwrap();
     let first = Cgroups::below(&ground.0, false).unwrap();
     let second = Cgroups::below(&ground.0, false).unwrap();
+    second.clean();
     let mut found = ground.directories();
     found.sort();
     let own = format!("telex.{}", std::process::id());
@@ -185,6 +186,8 @@ fn a_new_server_takes_away_what_dead_ones_left_and_nothing_of_those_that_live() 
     sleep.kill().unwrap();
     sleep.wait().unwrap();
     drop((first, second));
-    drop(Cgroups::below(&ground.0, false).unwrap());
+    let third = Cgroups::below(&ground.0, false).unwrap();
+    third.clean();
+    drop(third);
     assert_eq!(ground.directories(), [] as [String; 0]);
 }

@@ -69,8 +69,7 @@ pub(super) fn start(image: &Image<'_>) -> Result<Born, Failure> {
     // or ended. No signal handler runs in the child: all signals are blocked until it has none.
     let result = unsafe { clone_vfork(&arguments, child::run, &plan) };
     set_signal_mask(before);
-    let id = i32::try_from(result).ok().and_then(Pid::from_raw);
-    let Some(id) = id.filter(|_| result > 0) else {
+    let Some(id) = i32::try_from(result).ok().filter(|id| *id > 0).and_then(Pid::from_raw) else {
         let error = io::Error::from_raw_os_error(i32::try_from(-result).unwrap_or(libc::EINVAL));
         return Err(Failure { step: Step::Clone, error });
     };

@@ -12,7 +12,7 @@ async fn median(containment: &Arc<Containment>) -> (Duration, Duration) {
     let (mut starts, mut wholes) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
         let begin = Instant::now();
-        let Spawned { process, .. } = start(&spec, containment).unwrap();
+        let Spawned { mut process, .. } = start(&spec, containment).unwrap();
         starts.push(begin.elapsed());
         process.exited().await.unwrap();
         process.reap().unwrap();

@@ -25,7 +25,7 @@ fn is_by_cgroup(containment: &Containment) -> bool {
 /// Runs `script`, in which `TIME` is how long each of `processes` sleeps; kills the tree, and waits until nobody sleeps.
 async fn nobody_escapes(script: &str, processes: usize, containment: &Arc<Containment>) {
     let time = long_time();
-    let Spawned { process, stdout: _stdout, stderr: _stderr, .. } =
+    let Spawned { mut process, stdout: _stdout, stderr: _stderr, .. } =
         start(&shell(&script.replace("TIME", &time)), containment).unwrap();
     wait_until(script, async || count(&time) >= processes).await;
     assert!(!process.tree_is_gone().await);
@@ -79,7 +79,8 @@ async fn a_sweep_remembers_whom_it_has_seen() {
     let script = format!("setsid env -i sleep {time} & read end");
     let mut spec = shell(&script);
     spec.stdin = true;
-    let Spawned { process, stdin, stdout: _stdout, stderr: _stderr } = start(&spec, &containment).unwrap();
+    let Spawned { mut process, stdin, stdout: _stdout, stderr: _stderr } =
+        start(&spec, &containment).unwrap();
     wait_until("it sleeps", async || count(&time) == 1).await;
     assert!(!process.tree_is_gone().await);
     drop(stdin);
@@ -106,7 +107,7 @@ async fn fork_bombs_lose() {
 async fn another_job_is_not_touched() {
     for containment in [Containment::of_server(), Containment::by_sweep(true)] {
         let time = long_time();
-        let other = start(&shell(&format!("setsid sleep {time} & wait")), &containment).unwrap().process;
+        let mut other = start(&shell(&format!("setsid sleep {time} & wait")), &containment).unwrap().process;
         wait_until("it sleeps", async || count(&time) == 1).await;
         nobody_escapes(ANOTHER_SESSION, 2, &containment).await;
         assert_eq!(count(&time), 1);
@@ -131,7 +132,7 @@ async fn a_signal_reaches_every_group_once() {
             setsid sh -c "$SAY" second &
             exec sh -c "$SAY" first"#;
         let script = script.replace("FILE", said.to_str().unwrap());
-        let Spawned { process, stdout: _stdout, stderr: _stderr, .. } =
+        let Spawned { mut process, stdout: _stdout, stderr: _stderr, .. } =
             start(&shell(&script), &containment).unwrap();
         let lines = || {
             let mut lines: Vec<_> = fs::read_to_string(&said).unwrap().lines().map(str::to_owned).collect();
@@ -152,7 +153,7 @@ async fn a_signal_reaches_every_group_once() {
 #[tokio::test]
 #[ignore = "in a process of its own: see `a_supervisor_ends_all_that_descends_from_it`"]
 async fn supervised() {
-    let containment = Containment::of_supervisor();
+    let containment = Containment::of_supervisor(false);
     let (reaping, job) = (containment.reap_orphans(), async {
         for (script, count) in [
             (IN_THE_BACKGROUND, 2),

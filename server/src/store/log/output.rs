@@ -11,6 +11,7 @@ use super::segment::{self, Segment};
 use super::times::Times;
 use super::{LogLimits, LogStream};
 use crate::store::directory::Directory;
+use crate::store::job::is_removed;
 use crate::store::point::Point;
 use crate::store::{StoreError, Timestamp};
 
@@ -89,6 +90,31 @@ impl Output {
             directory.mark(Point::SegmentRemoved);
         }
         Ok(())
+    }
+
+    /// Removes the oldest whole segment of the longer log, or of the other one if it has only that which is written to.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn trim_oldest(&mut self) -> Result<(), StoreError> {
+        let bytes = |log: &Log| log.segments.iter().map(|segment| segment.length).sum::<u64>();
+        let mut streams = LogStream::ALL;
+        if bytes(&self.stderr) > bytes(&self.stdout) {
+            streams.reverse();
+        }
+        for stream in streams {
+            let (_, log, _) = self.log_mut(stream);
+            let first = log.segments.front().filter(|_| log.segments.len() > 1).map(|first| first.end());
+            if let Some(end) = first {
+                return self.trim(stream, end);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether somebody has removed the job with all that is in it.
+    pub fn is_removed(&self) -> bool {
+        is_removed(&self.directory)
     }
 
     /// Bytes that both logs keep.

@@ -110,6 +110,18 @@ impl LogReader {
         times::time_of(&self.directory, self.stream, *segment, offset)
     }
 
+    /// When the bytes from `from` to `to` were written, which are in one segment: each time with the offset from which on it is
+    /// true, as well as it was noted. The first is that of `from`, if it is known.
+    ///
+    /// # Errors
+    /// As [`LogReader::time_of`].
+    pub fn times(&self, from: u64, to: u64) -> Result<Vec<(u64, Timestamp)>, StoreError> {
+        let extent = self.extent()?;
+        let holds = |segment: &&Segment| (segment.start..segment.end()).contains(&from);
+        let segment = extent.segments.iter().find(holds).ok_or(StoreError::Beyond { end: extent.end })?;
+        times::between(&self.directory, self.stream, *segment, from, to)
+    }
+
     fn extent(&self) -> Result<Extent, StoreError> {
         let extent = self.look();
         // While its files go one by one, they say nothing that is true.

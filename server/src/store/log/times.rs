@@ -108,6 +108,22 @@ pub(super) fn time_of(
     Ok(behind.checked_sub(1).and_then(|place| entries.get(place)).map(|(_, time)| *time))
 }
 
+/// When the bytes of `segment` from `from` to `to` were written; see [`time_of`].
+pub(super) fn between(
+    directory: &Directory,
+    stream: LogStream,
+    segment: Segment,
+    from: u64,
+    to: u64,
+) -> Result<Vec<(u64, Timestamp)>, StoreError> {
+    let mut entries = read(directory, stream, segment)
+        .map_err(|error| directory.error(&segment::times_name(stream, segment.start), error))?;
+    entries.truncate(entries.partition_point(|(noted, _)| *noted < to));
+    let first = entries.partition_point(|(noted, _)| *noted <= from).saturating_sub(1);
+    let entries = entries.into_iter().skip(first);
+    Ok(entries.map(|(noted, time)| (noted.max(from), time)).collect())
+}
+
 fn read(directory: &Directory, stream: LogStream, segment: Segment) -> io::Result<Vec<(u64, Timestamp)>> {
     let bytes = directory.read(&segment::times_name(stream, segment.start), INDEX_BYTES)?.unwrap_or_default();
     let mut entries: Vec<(u64, Timestamp)> = Vec::new();

@@ -57,7 +57,7 @@ fn life(path: &Path) {
     drop(custody);
     let custody = Custody::inherit_watched(&place, inherited, crash).unwrap();
     println!("beginning");
-    custody.begin(NOW).unwrap();
+    custody.begin(None, NOW).unwrap();
     println!("begun");
     custody.started(Started { process_id: 1, process_start: 2, at: NOW }).unwrap();
     let mut output = custody.output(LOGS).unwrap();

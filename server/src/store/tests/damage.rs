@@ -15,7 +15,7 @@ fn world() -> World {
     finished(&store, ANN, "victim", 40, NOW);
     finished(&store, ANN, "other", 40, NOW);
     let lost = create(&store, ANN, "lost");
-    lost.begin(NOW).unwrap();
+    lost.begin(None, NOW).unwrap();
     lost.started(Started { process_id: 1, process_start: 2, at: NOW }).unwrap();
     world
 }
@@ -39,7 +39,7 @@ fn is_set_aside(name: &str, contents: &[u8]) {
     others_are_whole(&store, &recovered);
     // It is gone from the list, and known all the same.
     assert_eq!(recover(&store).problems.len(), 0);
-    assert_eq!(store.list(&ANN).unwrap().0.len(), 2);
+    assert_eq!(store.list(Scope::own(ANN)).unwrap().0.len(), 2);
     assert!(matches!(request(&store, ANN, "victim", "make"), Err(StoreError::Damaged { .. })));
     let name = JobName::of(&ANN, &id("victim"));
     assert!(world.path.join(DAMAGED).join(name.as_str()).join("intent").exists());

@@ -44,7 +44,7 @@ fn fill(path: &Path) {
     let limits = LogLimits { segment: 256 * 1024, job: 64 * 1024 * 1024 };
     let store = Store::open_with(path, NOW, Some(QUOTAS), limits, nobody).unwrap();
     let custody = create(&store, ANN, "job");
-    custody.begin(NOW).unwrap();
+    custody.begin(None, NOW).unwrap();
     let mut output = custody.output(limits).unwrap();
     let bytes: Vec<u8> = (0..10_000_u32).map(|number| number as u8).collect();
     let mut written = Vec::new();

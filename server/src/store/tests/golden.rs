@@ -38,7 +38,7 @@ fn records_have_these_bytes() {
     let argv =
         Intent { command: Command::Argv("a b".to_owned()), variables: Vec::new(), ..intent(Owner::User(0)) };
     check(&argv, INTENT_OF_WORDS);
-    check(&Begun { at: Timestamp(1) }, BEGUN);
+    check(&Begun { at: Timestamp(1), cgroup: Some("/c".to_owned()) }, BEGUN);
     check(&started, STARTED);
     let ended = Ended {
         outcome: Outcome::Exited(3),
@@ -100,9 +100,10 @@ const INTENT_OF_WORDS: &str = "54 4c 58 52  # TLXR
      32 a0 7e 6f 59 e4 42 04  # checksum";
 
 const BEGUN: &str = "54 4c 58 52  # TLXR
-     02 01 08 00 00 00  # kind 2, version 1, 8 bytes
+     02 01 13 00 00 00  # kind 2, version 1, 19 bytes
      01 00 00 00 00 00 00 00  # at
-     be 18 c8 97 5d 78 e2 62  # checksum";
+     01 02 00 00 00 00 00 00 00 2f 63  # cgroup /c
+     f6 d5 bb 2f 94 71 73 14  # checksum";
 
 const STARTED: &str = "54 4c 58 52  # TLXR
      03 01 14 00 00 00  # kind 3, version 1, 20 bytes

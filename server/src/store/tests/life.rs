@@ -24,8 +24,8 @@ fn a_job_is_known_from_its_making_to_its_end() {
     let custody = create(&store, ANN, "build");
     let look = || store.find(&ANN, &id("build")).unwrap().state().unwrap();
     assert_eq!(look(), State::Running { started: None });
-    custody.begin(NOW).unwrap();
-    assert!(matches!(custody.begin(NOW), Err(StoreError::Begun)));
+    custody.begin(None, NOW).unwrap();
+    assert!(matches!(custody.begin(None, NOW), Err(StoreError::Begun)));
     custody.started(started()).unwrap();
     assert_eq!(look(), State::Running { started: Some(started()) });
     let end = custody.end(&exited(3), Timestamp(NOW.0 + 5)).unwrap();
@@ -34,7 +34,7 @@ fn a_job_is_known_from_its_making_to_its_end() {
     assert_eq!(end, expected);
     assert_eq!(look(), State::Ended(expected.clone()));
     // Once is for good.
-    assert!(matches!(custody.begin(NOW), Err(StoreError::Begun)));
+    assert!(matches!(custody.begin(None, NOW), Err(StoreError::Begun)));
     assert_eq!(custody.end(&exited(4), NOW).unwrap(), expected);
     drop(custody);
     assert_eq!(
@@ -162,7 +162,7 @@ fn servers_that_share_a_directory_do_not_disturb_each_other() {
                     while !done.load(Ordering::SeqCst) {
                         let problems = store.recover(NOW, bound()).unwrap().problems;
                         assert!(problems.is_empty(), "{problems:?}");
-                        store.list(&ANN).unwrap();
+                        store.list(Scope::own(ANN)).unwrap();
                     }
                 })
             })
@@ -185,7 +185,7 @@ fn make_and_forget(store: &Store, seed: u64) {
         let request = Request { owner: ANN, id: &id, digest: digest(""), first_sent, spec };
         match store.create(request, NOW) {
             Ok((Creation::New(custody), _)) => {
-                custody.begin(NOW).unwrap();
+                custody.begin(None, NOW).unwrap();
                 let mut output = custody.output(LOGS).unwrap();
                 output.append(LogStream::Stdout, b"bytes", NOW).unwrap();
                 assert!(matches!(store.find(&ANN, &id).unwrap().state().unwrap(), State::Running { .. }));
@@ -212,7 +212,7 @@ fn what_has_no_supervisor_is_settled_once_and_says_what_is_known() {
     let store = world.store();
     drop(create(&store, ANN, "intended"));
     let custody = create(&store, ANN, "begun");
-    custody.begin(NOW).unwrap();
+    custody.begin(None, NOW).unwrap();
     let mut logs = custody.output(LOGS).unwrap();
     logs.append(LogStream::Stdout, b"some output", NOW).unwrap();
     drop((custody, logs));
@@ -252,7 +252,8 @@ fn jobs_are_found_by_id_and_by_unique_prefix_and_those_of_others_are_not() {
         drop(create(&store, ANN, id));
     }
     drop(create(&store, BOB, "theirs"));
-    let found = |prefix: &str| store.find_by_prefix(&ANN, prefix).map(|job| job.intent().id.to_string());
+    let found =
+        |prefix: &str| store.find_by_prefix(Scope::own(ANN), prefix).map(|job| job.intent().id.to_string());
     assert_eq!(found("t").unwrap(), "test");
     assert_eq!(found("build").unwrap(), "build");
     assert_eq!(found("build-1").unwrap(), "build-1");
@@ -265,7 +266,7 @@ fn jobs_are_found_by_id_and_by_unique_prefix_and_those_of_others_are_not() {
     assert_eq!(text(found("theirs").unwrap_err()), never);
     assert_eq!(text(found("the").unwrap_err()), never);
     assert_eq!(text(store.forget(&ANN, &id("theirs")).unwrap_err()), never);
-    let (jobs, problems) = store.list(&ANN).unwrap();
+    let (jobs, problems) = store.list(Scope::own(ANN)).unwrap();
     assert_eq!((jobs.len(), problems.len()), (4, 0));
     assert!(jobs.iter().all(|job| job.intent.owner == ANN));
     assert!(store.find(&BOB, &id("theirs")).is_ok());
@@ -285,6 +286,9 @@ fn a_job_can_be_forgotten_when_nobody_holds_it() {
     assert!(matches!(store.forget(&ANN, &id("build")), Err(StoreError::Unknown)));
     assert!(!world.job_path(ANN, "build").exists());
     drop((custody, job));
+    // Who had asked for it, and asks again, does not start it again.
+    let again = request(&store, ANN, "build", "make");
+    assert!(matches!(again, Err(StoreError::Forgotten { .. })), "{again:?}");
     drop(create(&store, ANN, "build"));
 }
 

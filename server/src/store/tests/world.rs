@@ -77,8 +77,9 @@ pub(super) fn request_at(
     store.create(request, NOW).map(|(creation, _)| creation)
 }
 
+/// Somebody asks for a job for the first time, after everything that was [`request`]ed.
 pub(super) fn create(store: &Store, owner: Owner, id: &str) -> Custody {
-    match request(store, owner, id, "make").unwrap() {
+    match request_at(store, owner, id, "make", Timestamp(NOW.0 + 1)).unwrap() {
         Creation::New(custody) => custody,
         Creation::Existing(job) => panic!("there is {job:?}"),
     }
@@ -91,7 +92,7 @@ pub(super) fn exited(code: u8) -> Ended {
 /// A job with some output that ended at `at`.
 pub(super) fn finished(store: &Store, owner: Owner, id: &str, output: usize, at: Timestamp) {
     let custody = create(store, owner, id);
-    custody.begin(at).unwrap();
+    custody.begin(None, at).unwrap();
     let mut logs = custody.output(store.log_limits()).unwrap();
     assert_eq!(logs.append(LogStream::Stdout, &vec![b'x'; output], at).unwrap(), output);
     custody.end(&exited(0), at).unwrap();

@@ -6,8 +6,11 @@ use std::iter::successors;
 
 use common::frame::{Header, JobNumber, Kind, StreamId};
 use common::greeting::{Close, CloseCode, Hello, Welcome};
-use common::job::{Ended, Outcome, Program, Signal, Spec};
-use common::message::{self, ClientMessage, ServerMessage};
+use common::job::{Ended, JobId, Outcome, Program, Signal, Spec};
+use common::message::{
+    self, Attach, Attached, AttachmentId, ClientMessage, JobState, JobSummary, Order, Refusal, Role,
+    ServerMessage,
+};
 
 use super::super::world::{World, start};
 
@@ -74,6 +77,8 @@ pub(super) enum Answer {
     PassedOver,
     /// It ends the connection in good order.
     Goodbye,
+    /// It was all that a server which stops has waited for, and which ends the connection with CLOSE 5 then.
+    Dismissed,
     /// It ends the connection with CLOSE 3.
     Violation,
     /// Nobody reads it.
@@ -84,21 +89,73 @@ pub(super) enum Answer {
 fn requests() -> impl Iterator<Item = ClientMessage> {
     let first = start(Spec::new(Program::Argv(vec!["true".into()])));
     successors(Some(first), |message| match message {
-        ClientMessage::Start { .. } => Some(ClientMessage::Signal(Signal::CONT)),
-        ClientMessage::Signal(_) => Some(ClientMessage::Cancel),
-        ClientMessage::Cancel => None,
+        ClientMessage::Start(_) => Some(ClientMessage::Attach(Attach {
+            job: nobodys(),
+            attachment: AttachmentId(1),
+            role: Role::Writer,
+            streams: Vec::new(),
+            times: false,
+        })),
+        ClientMessage::Attach(_) => Some(order(Order::Signal(Signal::CONT))),
+        ClientMessage::Order { order: Order::Signal(_), .. } => Some(order(Order::Cancel)),
+        ClientMessage::Order { order: Order::Cancel, .. } => Some(order(Order::Keep)),
+        ClientMessage::Order { order: Order::Keep, .. } => Some(ClientMessage::Leave),
+        ClientMessage::Leave => Some(ClientMessage::List { all: true }),
+        ClientMessage::List { .. } => Some(ClientMessage::Forget { job: nobodys() }),
+        ClientMessage::Forget { .. } => None,
     })
 }
 
 /// One of each response.
 fn responses() -> impl Iterator<Item = ServerMessage> {
-    successors(Some(ServerMessage::Started { process_id: 1 }), |message| match message {
+    let first = ServerMessage::Started { process_id: 1, grace_ms: None };
+    successors(Some(first), |message| match message {
         ServerMessage::Started { .. } => {
             Some(ServerMessage::Ended(Ended::without_output(Outcome::Exited(0))))
         }
         ServerMessage::Ended(_) => Some(ServerMessage::GoingAway),
-        ServerMessage::GoingAway => None,
+        ServerMessage::GoingAway => Some(ServerMessage::Attached(Attached {
+            id: nobodys(),
+            process_id: None,
+            grace_ms: None,
+            streams: Vec::new(),
+            stdin: None,
+            applied: 0,
+        })),
+        ServerMessage::Attached(_) => Some(ServerMessage::Applied { sequence: 1 }),
+        ServerMessage::Applied { .. } => {
+            Some(ServerMessage::Declined { sequence: 1, reason: "no".to_owned() })
+        }
+        ServerMessage::Declined { .. } => Some(ServerMessage::Refused(Refusal::Unknown)),
+        ServerMessage::Refused(_) => Some(ServerMessage::Superseded),
+        ServerMessage::Superseded => Some(ServerMessage::Listed(JobSummary {
+            id: nobodys(),
+            state: JobState::Starting,
+            command: String::new(),
+            started_unix_ms: 0,
+            writer: None,
+            readers: 0,
+            supervised: false,
+            owner: None,
+            kept: Vec::new(),
+        })),
+        ServerMessage::Listed(_) => Some(ServerMessage::Done),
+        ServerMessage::Done => Some(ServerMessage::Skipped { stream: StreamId::Stdout, to: 1 }),
+        ServerMessage::Skipped { .. } => {
+            Some(ServerMessage::Written { stream: StreamId::Stdout, from: 0, unix_ms: 1 })
+        }
+        ServerMessage::Written { .. } => None,
     })
+}
+
+/// An id that no job has.
+fn nobodys() -> JobId {
+    "nobody's".parse().unwrap()
+}
+
+/// The first order of a client.
+fn order(order: Order) -> ClientMessage {
+    ClientMessage::Order { sequence: 1, order }
 }
 
 fn payloads(kind: Kind) -> Vec<Payload> {
@@ -136,9 +193,7 @@ pub(super) fn samples() -> Vec<Sample> {
 impl Sample {
     pub(super) fn bytes(&self, world: &World, marker: &str) -> Vec<u8> {
         let payload = match &self.payload {
-            Payload::Client(ClientMessage::Start { .. }) => {
-                message::encode(&world.start_marker(marker)).unwrap()
-            }
+            Payload::Client(ClientMessage::Start(_)) => message::encode(&world.start_marker(marker)).unwrap(),
             Payload::Client(message) => message::encode(message).unwrap(),
             Payload::Server(message) => message::encode(message).unwrap(),
             Payload::Bytes(bytes) => bytes.clone(),
@@ -159,6 +214,9 @@ impl Sample {
             State::Closed => Answer::Unheard,
             State::Stranger if self.kind == Kind::Hello && self.concerns_the_connection() => Answer::Taken,
             State::Stranger => Answer::Violation,
+            State::Stopping if self.lets_go() && self.answer_in_session() == Answer::Taken => {
+                Answer::Dismissed
+            }
             State::Session | State::Stopping => self.answer_in_session(),
         }
     }
@@ -173,11 +231,16 @@ impl Sample {
             Kind::Ping => only_of_connection(Answer::Taken),
             Kind::Request if self.stream.is_some() => Answer::Violation,
             Kind::Request => match &self.payload {
-                Payload::Client(ClientMessage::Start { .. }) => match self.named {
+                Payload::Client(
+                    ClientMessage::Start(_)
+                    | ClientMessage::Attach(_)
+                    | ClientMessage::List { .. }
+                    | ClientMessage::Forget { .. },
+                ) => match self.named {
                     Named::Never => Answer::Taken,
                     Named::Connection | Named::Over | Named::Running => Answer::Violation,
                 },
-                Payload::Client(ClientMessage::Signal(_) | ClientMessage::Cancel) => self.answer_of_job(),
+                Payload::Client(ClientMessage::Order { .. } | ClientMessage::Leave) => self.answer_of_job(),
                 Payload::Server(_) | Payload::Bytes(_) => Answer::Violation,
             },
             Kind::Data | Kind::Eof => match self.stream {
@@ -203,7 +266,25 @@ impl Sample {
         }
     }
 
+    /// Whether a server answers it if it takes it, and with what, about the job's number.
+    pub(super) fn is_answered_by(&self, message: &ServerMessage) -> Option<bool> {
+        let Payload::Client(request) = &self.payload else { return None };
+        match request {
+            ClientMessage::Start(_) => Some(matches!(message, ServerMessage::Ended(_))),
+            ClientMessage::Attach(_) | ClientMessage::Forget { .. } => {
+                Some(*message == ServerMessage::Refused(Refusal::Unknown))
+            }
+            ClientMessage::Order { .. } => Some(*message == ServerMessage::Applied { sequence: 1 }),
+            ClientMessage::List { .. } => Some(*message == ServerMessage::Done),
+            ClientMessage::Leave => None,
+        }
+    }
+
+    fn lets_go(&self) -> bool {
+        matches!(self.payload, Payload::Client(ClientMessage::Leave))
+    }
+
     pub(super) fn is_start(&self) -> bool {
-        matches!(self.payload, Payload::Client(ClientMessage::Start { .. }))
+        matches!(self.payload, Payload::Client(ClientMessage::Start(_)))
     }
 }

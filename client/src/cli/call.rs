@@ -1,0 +1,385 @@
+//! A job in the foreground from its first byte to this program's exit code: `run` has started it, `attach` has found it.
+
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::duration;
+use common::frame::StreamId;
+use common::job::{Outcome, Signal};
+use tokio::time;
+
+use super::args::Shown;
+use super::connection::Connection;
+use super::exit_code;
+use super::failure::Failure;
+use super::foreground::{Ending, Hands, attend, ends_us};
+use super::input::Input;
+use super::json::{Ended, Event, Narrator};
+use super::keyboard::Keyboard;
+use super::line_status::LineStatus;
+use super::output::{Relayed, Streams};
+use super::report::{self, Reporter};
+use super::screen;
+use super::signals::Signals;
+use crate::error::Error;
+use crate::{Finished, Job, JobStdin, Line};
+
+/// How long the last event may take when the user or a failure has ended the call: stdout may be what is stuck.
+const LAST_EVENT: Duration = Duration::from_millis(200);
+
+/// How long the server may take to say that it keeps the job.
+const KEEP: Duration = Duration::from_secs(5);
+
+const CUT_SHORT: &str = "the command is over, but not all of its output is written";
+
+const LEFT_OPEN: &str = "a background process still holds the output open; \
+     what it writes from now on is not shown (--wait-output waits)";
+
+/// A job that the server has been asked for, and all that belongs to it here.
+pub(crate) struct Call<'a> {
+    pub(crate) connection: Connection,
+    pub(crate) job: Job,
+    pub(crate) input: Input,
+    /// What the command had to read before.
+    pub(crate) stdin_began: u64,
+    pub(crate) signals: Signals,
+    pub(crate) shown: &'a Shown,
+    /// The limit that was asked for, for people.
+    pub(crate) timeout: Option<Duration>,
+    /// Whether the job may have run before, and all of its output is wanted.
+    pub(crate) late: bool,
+    /// Whether it is only looked at.
+    pub(crate) read_only: bool,
+    pub(crate) reporter: &'a Reporter,
+}
+
+impl Call<'_> {
+    /// Stays with the job until it is over or left; the exit code.
+    pub(crate) async fn follow(mut self, narrator: Option<Narrator>) -> u8 {
+        let keyboard = self.keyboard();
+        let ending = self.attend(narrator.as_ref(), keyboard.as_ref()).await;
+        if let Some(keyboard) = keyboard {
+            keyboard.restore();
+        }
+        match ending {
+            Ending::Over { result: Ok(finished), relayed, signal } => {
+                if report::outcome(&finished, None, false).is_some() {
+                    report::end_echo(signal);
+                }
+                self.finish(&finished, relayed, narrator).await
+            }
+            Ending::Over { result: Err(error), signal, .. } => {
+                report::end_echo(signal);
+                self.lose(error, narrator).await
+            }
+            Ending::Left => {
+                report::end_echo(Some(Signal::INT));
+                self.reporter.say(format_args!("interrupted twice: {}", self.parting()));
+                self.leave(narrator).await;
+                exit_code::INTERRUPTED
+            }
+            Ending::Unanswered(signal) => {
+                report::end_echo(Some(signal));
+                let why = if self.is_down() { "the line is not back" } else { "the server does not answer" };
+                self.reporter.say(format_args!("{why}: {}", self.unheard()));
+                self.leave(narrator).await;
+                exit_code::of_signal(signal)
+            }
+            Ending::CutShort { result, signal } => {
+                report::end_echo(Some(signal));
+                self.reporter.say(CUT_SHORT);
+                if let Ok(finished) = result {
+                    self.settle(&finished);
+                    tell_last(narrator, &Event::Ended(Ended::reported(self.job.id(), &finished))).await;
+                }
+                self.connection.end().await;
+                exit_code::of_signal(signal)
+            }
+            Ending::Detached => {
+                report::end_echo(Some(Signal::INT));
+                self.detach(narrator).await
+            }
+            Ending::Broken(failure) => {
+                let fate =
+                    if self.goes_on() { self.goes_on_there() } else { "the job is being ended".to_owned() };
+                self.reporter.say(Failure::Broken { failure: Box::new(failure), fate });
+                self.leave(narrator).await;
+                exit_code::FAILED
+            }
+        }
+    }
+
+    /// The keys that leave the job, where there is somebody to type them and a server to leave it to.
+    fn keyboard(&mut self) -> Option<Arc<Keyboard>> {
+        if self.read_only || self.connection.is_private() {
+            return None;
+        }
+        let keyboard = match &self.shown.detach_keys {
+            Some(keys) => Keyboard::open(keys),
+            None => Keyboard::open(&super::detach_keys::DetachKeys::default()),
+        }?;
+        self.input.watch(&keyboard);
+        Some(keyboard)
+    }
+
+    async fn attend(&mut self, narrator: Option<&Narrator>, keyboard: Option<&Arc<Keyboard>>) -> Ending {
+        let streams = Streams::take(&mut self.job);
+        let stdin = self.job.stdin.take();
+        self.stdin_began = stdin.as_ref().map_or(0, JobStdin::began);
+        let Self { connection, job, input, signals, reporter, .. } = self;
+        let (client, job, reporter, late) = (&connection.client, &*job, *reporter, self.late);
+        let output = async {
+            if late {
+                say_what_is_missing(job, reporter).await;
+            }
+            relay(job, narrator, streams).await
+        };
+        let kept = |signal: Signal| {
+            if reporter.is_quiet() {
+                return;
+            }
+            report::end_echo(Some(signal));
+            reporter.say(format_args!(
+                "the line is down: SIG{signal} is kept, and goes to the job once the line is back; Ctrl-C twice leaves at once"
+            ));
+        };
+        let hands = Hands { signals, keyboard, kept: &kept };
+        let mut status = LineStatus::new(client, &connection.name, reporter);
+        status.during(attend(client, job, output, input.feed(stdin), hands)).await
+    }
+
+    async fn finish(mut self, finished: &Finished, relayed: Relayed, narrator: Option<Narrator>) -> u8 {
+        self.settle(finished);
+        let event = Event::Ended(Ended::reported(self.job.id(), finished));
+        match unless_signaled(&mut self.signals, tell(narrator, &event)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                self.reporter.say(&failure);
+                return exit_code::FAILED;
+            }
+            Err(signal) => {
+                report::end_echo(Some(signal));
+                self.reporter.say(CUT_SHORT);
+                return exit_code::of_signal(signal);
+            }
+        }
+        self.remark(finished, relayed);
+        self.connection.end().await;
+        exit_code::of_outcome(&finished.outcome)
+    }
+
+    /// Leaves our stdin where the command has left it.
+    fn settle(&mut self, finished: &Finished) {
+        let consumed = finished.stdin_consumed.saturating_sub(self.stdin_began);
+        mem::replace(&mut self.input, Input::Nothing).settle(consumed);
+    }
+
+    async fn lose(self, error: Error, narrator: Option<Narrator>) -> u8 {
+        let id = self.job.id();
+        let ran = matches!(self.job.started().await, Ok(Some(_)));
+        if let Error::Superseded { .. } = error {
+            self.reporter.say(report::explain(&error));
+            tell_last(narrator, &Event::Superseded { id }).await;
+        } else if error.never_ran() && !ran {
+            let failure = Failure::Client(error);
+            self.reporter.say(&failure);
+            tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
+        } else {
+            let failure = Failure::lost(&self.job, error, &self.come_back()).await;
+            self.reporter.say(&failure);
+            tell_last(narrator, &Event::Ended(Ended::lost(id, failure.to_string()))).await;
+        }
+        self.connection.end().await;
+        exit_code::FAILED
+    }
+
+    /// Leaves the job to the server, where it goes on.
+    async fn detach(self, narrator: Option<Narrator>) -> u8 {
+        let (id, come_back) = (self.job.id().clone(), self.come_back());
+        let kept_already = self.goes_on();
+        match time::timeout(KEEP, self.job.detach()).await {
+            Ok(Ok(_)) => {}
+            _ if kept_already => {}
+            Ok(Err(error @ Error::Declined { .. })) => {
+                self.reporter.say(format_args!("{}; the server ends it", report::explain(&error)));
+                tell_last(narrator, &Event::Ended(Ended::cancelled(&id))).await;
+                self.connection.close().await;
+                return exit_code::FAILED;
+            }
+            Ok(Err(_)) | Err(_) => {
+                self.reporter.say(format_args!(
+                    "left, but the server does not say that it keeps job {id}: see what became of it with `{come_back}`"
+                ));
+                tell_last(narrator, &Event::Detached { id: &id }).await;
+                self.connection.close().await;
+                return exit_code::FAILED;
+            }
+        }
+        self.reporter
+            .say(format_args!("detached: job {id} goes on at {}; {come_back}", self.connection.name));
+        tell_last(narrator, &Event::Detached { id: &id }).await;
+        self.connection.close().await;
+        0
+    }
+
+    /// Leaves a job that is not known to be over. It goes on if that was agreed; else the server ends it.
+    async fn leave(self, narrator: Option<Narrator>) {
+        let (id, goes_on) = (self.job.id().clone(), self.goes_on());
+        let is_down = self.is_down();
+        if goes_on {
+            self.job.leave();
+            tell_last(narrator, &Event::Detached { id: &id }).await;
+        } else {
+            // Dropping a job cancels it, or has the server do what was agreed.
+            drop(self.job);
+            let event = if is_down {
+                Ended::lost(&id, "the line was down when this client left".to_owned())
+            } else {
+                Ended::cancelled(&id)
+            };
+            tell_last(narrator, &Event::Ended(event)).await;
+        }
+        self.connection.close().await;
+    }
+
+    /// Whether the job goes on when this client leaves.
+    fn goes_on(&self) -> bool {
+        self.read_only || self.job.grace().is_none()
+    }
+
+    fn is_down(&self) -> bool {
+        matches!(*self.connection.client.line().borrow(), Line::Down { .. })
+    }
+
+    fn come_back(&self) -> String {
+        self.connection.come_back(self.reporter.program(), self.job.id())
+    }
+
+    fn goes_on_there(&self) -> String {
+        format!("job {} goes on; {}", self.job.id(), self.come_back())
+    }
+
+    /// What becomes of a job that the user leaves.
+    fn parting(&self) -> String {
+        let id = self.job.id();
+        match self.job.grace() {
+            _ if self.goes_on() => format!("leaving; {}", self.goes_on_there()),
+            Some(grace) if self.is_down() => format!(
+                "leaving job {id} while the line is down; the server ends it once it has waited {} for this client",
+                duration::shown(grace)
+            ),
+            _ => format!(
+                "leaving job {id} to the server, which ends it (HUP, TERM after 1 s, KILL after 10 s)"
+            ),
+        }
+    }
+
+    /// The same, where nobody is there to be told.
+    fn unheard(&self) -> String {
+        if self.is_down() {
+            return self.parting();
+        }
+        if self.goes_on() {
+            return format!(
+                "leaving job {}, which goes on if the server can; {}",
+                self.job.id(),
+                self.come_back()
+            );
+        }
+        format!("leaving job {}, which it ends if it still can", self.job.id())
+    }
+
+    /// Says what the exit code does not tell a person.
+    fn remark(&self, finished: &Finished, relayed: Relayed) {
+        let (outcome, reporter) = (&finished.outcome, self.reporter);
+        let sentence = report::outcome(finished, self.timeout, self.connection.client.is_going_away());
+        // A local pipeline does not speak of a writer whose reader has gone.
+        let expected =
+            matches!(outcome, Outcome::Signaled { signal: Signal::PIPE, .. }) && relayed.reader_gone;
+        match (sentence, outcome) {
+            (None, _) => {}
+            (Some(_), _) if expected => {}
+            (Some(sentence), Outcome::Signaled { .. } | Outcome::TimedOut) => reporter.remark(sentence),
+            (Some(sentence), _) => reporter.say(sentence),
+        }
+        if finished.output_left_open {
+            reporter.remark(LEFT_OPEN);
+        }
+        let began = self.job.began();
+        let missed = finished.missed.saturating_sub(began.stdout + began.stderr);
+        if missed > 0 {
+            reporter.say(format_args!(
+                "{missed} bytes of its output are left out: they were not kept for this client"
+            ));
+        }
+        // Of what never ran, or nobody knows, there is nothing to be said.
+        let ran = !matches!(outcome, Outcome::NotStarted(_) | Outcome::Lost(_));
+        if self.shown.time && ran {
+            reporter.say(report::usage(finished));
+        }
+    }
+}
+
+/// Says which output of a job that has run before this client came is not kept any more.
+async fn say_what_is_missing(job: &Job, reporter: &Reporter) {
+    // A failure shows in the job's end.
+    if job.started().await.is_err() {
+        return;
+    }
+    let began = job.began();
+    for (stream, bytes) in [(StreamId::Stdout, began.stdout), (StreamId::Stderr, began.stderr)] {
+        if bytes > 0 {
+            reporter.say(format_args!("the first {bytes} bytes of {stream} are not kept"));
+        }
+    }
+}
+
+async fn relay(job: &Job, narrator: Option<&Narrator>, streams: Streams) -> Result<Relayed, Failure> {
+    let Some(narrator) = narrator else { return streams.relay().await };
+    // A job that never starts, and a lost connection, are told at the end.
+    if let Ok(Some(process_id)) = job.started().await {
+        let told = narrator.tell(&Event::Started { id: job.id(), process_id }).await;
+        let relayed = super::output::reader_gone(told, "stdout")?;
+        if relayed.reader_gone {
+            streams.close();
+            return Ok(relayed);
+        }
+    }
+    narrator.relay(streams).await
+}
+
+async fn tell(narrator: Option<Narrator>, event: &Event<'_>) -> Result<(), Failure> {
+    let Some(narrator) = narrator else { return Ok(()) };
+    let told: io::Result<()> = async {
+        narrator.tell(event).await?;
+        narrator.finish().await
+    }
+    .await;
+    super::output::reader_gone(told, "stdout").map(drop)
+}
+
+/// Tells the last event of a call that has failed, for which nothing more can be done.
+pub(crate) async fn tell_last(narrator: Option<Narrator>, event: &Event<'_>) {
+    screen::make_way();
+    time::timeout(LAST_EVENT, tell(narrator, event)).await.ok();
+}
+
+/// What `future` comes to, unless a signal comes first that would have ended a program that does not pass it on.
+async fn unless_signaled<T>(signals: &mut Signals, future: impl Future<Output = T>) -> Result<T, Signal> {
+    let mut future = pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut future => return Ok(done),
+            signal = signals.next() => {
+                if ends_us(signal) {
+                    return Err(signal);
+                }
+            }
+        }
+    }
+}

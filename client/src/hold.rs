@@ -1,0 +1,234 @@
+//! What this side knows of one job, and what it has to tell it: kept across connections, so that none of it is lost with one.
+
+mod heard;
+mod said;
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use common::connection::PacketSender;
+use common::frame::{JobNumber, StreamId};
+use common::job::JobId;
+use common::message::{Attach, AttachmentId, ClientMessage, Start};
+use common::stream::{Budget, Inbound};
+use tokio::sync::{Notify, watch};
+
+use crate::clock::Since;
+use crate::error::Error;
+use crate::job::Finished;
+use crate::stdin::StdinQueue;
+use crate::times::Times;
+use crate::unsaid::Unsaid;
+
+/// How far a job has come.
+#[derive(Debug, Clone)]
+pub(crate) enum Progress {
+    Starting,
+    Running,
+    Over(Result<Finished, Error>),
+}
+
+/// How hold of a job is taken.
+#[derive(Debug)]
+pub(crate) enum Origin {
+    /// It is started.
+    Start(Box<Start>),
+    /// It is there.
+    Attach(Attach),
+}
+
+/// A connection, as far as one job is concerned.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) sender: PacketSender<ClientMessage>,
+    /// Which connection it is; no two have the same.
+    pub(crate) generation: u64,
+}
+
+/// This side's hold on a job.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    pub(crate) number: JobNumber,
+    origin: Origin,
+    pub(crate) stdin: StdinQueue,
+    pub(crate) stdout: Inbound,
+    pub(crate) stderr: Inbound,
+    id: OnceLock<JobId>,
+    pub(crate) process_id: OnceLock<u32>,
+    /// Where its streams begin for this side, stdin, stdout and stderr, once that is known.
+    pub(crate) began: OnceLock<[u64; 3]>,
+    pub(crate) times: Times,
+    pub(crate) progress: watch::Sender<Progress>,
+    state: Mutex<State>,
+    link_changed: Notify,
+    /// Is told when something finds no room on its way to the server.
+    crowded: Arc<Notify>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// When the job was asked for for the first time.
+    asked: Option<Since>,
+    /// Whether the server has ever said that it has the job.
+    joined: bool,
+    /// Whether it takes a stdin from this side.
+    takes_stdin: bool,
+    /// Over which the job can be reached now.
+    link: Option<Link>,
+    /// How long the server waits for this side; `None` if it keeps the job.
+    grace: Option<Duration>,
+    unsaid: Unsaid,
+    /// Why the last order that was declined was.
+    declined: Option<String>,
+    /// Bytes of stdout and of stderr that this side wanted, and nobody has any more.
+    missed: [u64; 2],
+}
+
+impl Hold {
+    pub(crate) fn new(number: JobNumber, origin: Origin, budget: Budget, crowded: Arc<Notify>) -> Self {
+        let grace = match &origin {
+            Origin::Start(start) => Some(start.spec.keeping.grace()),
+            Origin::Attach(_) => Some(common::job::DEFAULT_GRACE),
+        };
+        Self {
+            number,
+            origin,
+            stdin: StdinQueue::default(),
+            stdout: Inbound::new(budget.clone()),
+            stderr: Inbound::new(budget),
+            id: OnceLock::new(),
+            process_id: OnceLock::new(),
+            began: OnceLock::new(),
+            times: Times::default(),
+            progress: watch::Sender::new(Progress::Starting),
+            state: Mutex::new(State { grace, ..State::default() }),
+            link_changed: Notify::new(),
+            crowded,
+        }
+    }
+
+    /// The job's id; only its beginning, as long as that is all that is known.
+    pub(crate) fn id(&self) -> &JobId {
+        self.id.get().unwrap_or(match &self.origin {
+            Origin::Start(start) => &start.id,
+            Origin::Attach(attach) => &attach.job,
+        })
+    }
+
+    fn attachment(&self) -> AttachmentId {
+        match &self.origin {
+            Origin::Start(start) => start.attachment,
+            Origin::Attach(attach) => attach.attachment,
+        }
+    }
+
+    /// The streams that were wanted when hold of the job was taken.
+    fn asked_for(&self) -> impl Iterator<Item = (StreamId, &Inbound)> {
+        let wants = |stream| match &self.origin {
+            Origin::Start(_) => true,
+            Origin::Attach(attach) => attach.streams.iter().any(|wanted| wanted.stream == stream),
+        };
+        let streams = [(StreamId::Stdout, &self.stdout), (StreamId::Stderr, &self.stderr)];
+        streams.into_iter().filter(move |(stream, _)| wants(*stream))
+    }
+
+    /// The first request for it is on its way by `link`.
+    pub(crate) fn asked(&self, link: Link) {
+        if matches!(self.origin, Origin::Start(_)) {
+            // What it reads can travel right behind. Later, and if it was there before, the server says first how much it has.
+            self.lock().link = Some(link);
+            self.link_changed.notify_waiters();
+        }
+    }
+
+    /// The connection is gone.
+    pub(crate) fn unlink(&self) {
+        self.lock().link = None;
+        self.link_changed.notify_waiters();
+    }
+
+    /// Waits until the job can be reached by another connection than that of `generation`.
+    pub(crate) async fn linked(&self, not: u64) -> Link {
+        loop {
+            let changed = self.link_changed.notified();
+            let link = self.lock().link.clone();
+            if let Some(link) = link.filter(|link| link.generation != not) {
+                return link;
+            }
+            changed.await;
+        }
+    }
+
+    /// Does `action` while the job is reached by the connection of `generation`; `None` if it is not any more.
+    pub(crate) fn while_linked<T>(&self, generation: u64, action: impl FnOnce() -> T) -> Option<T> {
+        let state = self.lock();
+        state.link.as_ref().is_some_and(|link| link.generation == generation).then(action)
+    }
+
+    /// The stream that this side receives under this name.
+    pub(crate) fn inbound(&self, stream: StreamId) -> Option<&Inbound> {
+        match stream {
+            StreamId::Stdout => Some(&self.stdout),
+            StreamId::Stderr => Some(&self.stderr),
+            StreamId::Stdin => None,
+        }
+    }
+
+    /// How long the server waits for this side; `None` if it keeps the job.
+    pub(crate) fn grace(&self) -> Option<Duration> {
+        self.lock().grace
+    }
+
+    /// Waits until the server has said that this side has hold of the job; whether it takes a stdin.
+    ///
+    /// # Errors
+    /// Why it has not.
+    pub(crate) async fn joined(&self) -> Result<bool, Error> {
+        self.when(|state| state.joined).await?;
+        Ok(self.lock().takes_stdin)
+    }
+
+    /// Waits until every order is carried out.
+    ///
+    /// # Errors
+    /// Why none is any more.
+    pub(crate) async fn carried_out(&self) -> Result<(), Error> {
+        self.when(|state| state.unsaid.all_answered()).await?;
+        match self.lock().declined.take() {
+            Some(reason) => Err(Error::Declined { id: self.id().clone(), reason }),
+            None => Ok(()),
+        }
+    }
+
+    async fn when(&self, is_true: impl Fn(&State) -> bool) -> Result<(), Error> {
+        loop {
+            let changed = self.link_changed.notified();
+            if is_true(&self.lock()) {
+                return Ok(());
+            }
+            match &*self.progress.borrow() {
+                Progress::Over(Err(error)) => return Err(error.clone()),
+                Progress::Over(Ok(_)) => return Err(Error::Over { id: self.id().clone() }),
+                Progress::Starting | Progress::Running => {}
+            }
+            changed.await;
+        }
+    }
+
+    /// Nothing more will be known of the job.
+    pub(crate) fn lose(&self, error: Error) {
+        self.finish(Err(error));
+    }
+
+    fn finish(&self, result: Result<Finished, Error>) {
+        self.progress.send_replace(Progress::Over(result));
+        self.unlink();
+        self.stdin.stop();
+        self.stdout.abandon();
+        self.stderr.abandon();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,36 @@
+//! What a job was told, for the next program, and from the one before.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use common::message::AttachmentId;
+use tokio::sync::Notify;
+
+use super::{Applied, Orders, REMEMBERED};
+use crate::job::handed::HandedOrders;
+
+impl Orders {
+    /// What is still to be done, and what was.
+    pub(in crate::job) fn hand(&self) -> HandedOrders {
+        let applied = self.lock();
+        HandedOrders {
+            cancel: self.cancel.load(Ordering::Acquire),
+            signals: self.signals.load(Ordering::Acquire),
+            client: applied.client.map(|id| id.0),
+            applied: applied.last.iter().map(|(id, sequence)| (id.0, *sequence)).collect(),
+        }
+    }
+
+    /// Goes on from there.
+    pub(in crate::job) fn going_on(handed: HandedOrders) -> Self {
+        let HandedOrders { cancel, signals, client, applied } = handed;
+        let last = applied.into_iter().take(REMEMBERED).map(|(id, sequence)| (AttachmentId(id), sequence));
+        let applied = Applied { client: client.map(AttachmentId), last: last.collect() };
+        Self {
+            cancel: AtomicBool::new(cancel),
+            signals: AtomicU64::new(signals),
+            changed: Notify::new(),
+            applied: Mutex::new(applied),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Keeps a job's output on the disk, where it outlasts whoever writes it. Blocks as long as the disk does: for the process of one
+//! job, and for output that is only read, on a thread of its own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::limits;
+use tokio::sync::Notify;
+use tokio::time;
+use tracing::warn;
+
+use super::{Closed, Read, Room};
+use crate::background::aside;
+use crate::store::{LogReader, LogStream, Output, StoreError, Timestamp};
+
+/// How soon a full disk is tried again: somebody may have made room.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// An output stream of a job on the disk.
+#[derive(Debug)]
+pub(crate) struct Log {
+    state: Mutex<State>,
+    grown: Notify,
+    drained: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    stream: LogStream,
+    reader: Arc<Mutex<LogReader>>,
+    /// `None` for what is only read.
+    writer: Option<Arc<Mutex<Output>>>,
+    end: u64,
+    /// What was read last is older than this, at the most.
+    oldest: u64,
+    ended: bool,
+    closed: bool,
+    overwrite: bool,
+    /// Nobody is expected to take what is here.
+    unattended: bool,
+    /// The client has everything below.
+    released: u64,
+}
+
+impl Log {
+    /// The log that `writer` writes, and nobody else.
+    pub(crate) fn written(stream: LogStream, reader: LogReader, writer: Arc<Mutex<Output>>) -> Self {
+        let (oldest, end) = {
+            let output = lock(&writer);
+            (output.oldest(stream), output.end(stream))
+        };
+        Self::new(State { oldest, end, ..State::of(stream, reader, Some(writer)) })
+    }
+
+    /// A log that nobody writes any more.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it cannot be read.
+    pub(crate) fn finished(stream: LogStream, reader: LogReader) -> Result<Self, StoreError> {
+        let (oldest, end) = (reader.oldest()?, reader.end()?);
+        Ok(Self::new(State { oldest, end, ended: true, ..State::of(stream, reader, None) }))
+    }
+
+    fn new(state: State) -> Self {
+        Self { state: Mutex::new(state), grown: Notify::new(), drained: Notify::new() }
+    }
+
+    pub(super) fn room(&self) -> Result<Room, Closed> {
+        // What does not fit waits in `append`.
+        if self.is_closed() { Err(Closed) } else { Ok(Room::Disk(limits::DATA_PAYLOAD)) }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        false
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    pub(super) async fn closed(&self) -> Closed {
+        loop {
+            let drained = self.drained.notified();
+            if self.is_closed() {
+                return Closed;
+            }
+            drained.await;
+        }
+    }
+
+    /// Appends all of `bytes`, waiting for room; drops what is left when nobody wants more.
+    pub(super) async fn append(&self, mut bytes: Bytes) {
+        let mut told = false;
+        while !bytes.is_empty() && !self.is_closed() {
+            let drained = self.drained.notified();
+            let appended = self.lock().append(&bytes);
+            match appended {
+                Ok(written) => {
+                    bytes = bytes.slice(written..);
+                    self.grown.notify_waiters();
+                }
+                // Whatever is written, nobody can have it.
+                Err(_) if self.is_removed() => self.close(),
+                Err(error) => {
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(%error, "cannot keep output: its command has to wait");
+                    }
+                    time::timeout(TRY_AGAIN, drained).await.ok();
+                }
+            }
+        }
+    }
+
+    fn is_removed(&self) -> bool {
+        self.lock().writer.as_ref().is_some_and(|writer| lock(writer).is_removed())
+    }
+
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.grown.notify_waiters();
+    }
+
+    pub(super) async fn read(&self, offset: u64, most: usize) -> Read {
+        loop {
+            let grown = self.grown.notified();
+            let found = self.lock().find(offset);
+            match found {
+                Found::Here(read) => return read,
+                Found::OnDisk => match self.fetch(offset, most).await {
+                    Ok(bytes) if !bytes.is_empty() => return Read::Bytes(bytes),
+                    Ok(_) => {}
+                    Err(StoreError::Trimmed { oldest }) => {
+                        self.lock().oldest = oldest;
+                        return Read::Skip(oldest);
+                    }
+                    Err(error) => {
+                        warn!(%error, "cannot read output: it is lost");
+                        return Read::Skip(self.kept().1);
+                    }
+                },
+                Found::NotYet => {}
+            }
+            grown.await;
+        }
+    }
+
+    async fn fetch(&self, offset: u64, most: usize) -> Result<Bytes, StoreError> {
+        self.with_reader(move |reader| reader.read(offset, most)).await
+    }
+
+    /// When what was read from `from` to `to` was written. That it cannot be found out is no reason to keep the bytes back.
+    pub(super) async fn times(&self, from: u64, to: u64) -> Vec<(u64, Timestamp)> {
+        self.with_reader(move |reader| reader.times(from, to)).await.unwrap_or_default()
+    }
+
+    async fn with_reader<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut LogReader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (reader, own) = {
+            let state = self.lock();
+            (Arc::clone(&state.reader), state.writer.is_some())
+        };
+        if own {
+            return work(&mut lock(&reader));
+        }
+        let done = aside("log", move || work(&mut lock(&reader))).await;
+        done.map_err(|source| StoreError::System { path: PathBuf::new(), source })?
+    }
+
+    pub(super) fn kept(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.oldest, state.end)
+    }
+
+    pub(super) fn release(&self, offset: u64) {
+        let mut state = self.lock();
+        state.released = state.released.max(offset);
+        drop(state);
+        self.drained.notify_waiters();
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.drained.notify_waiters();
+    }
+
+    pub(super) fn make_room_by_itself(&self, does: bool) {
+        let before = std::mem::replace(&mut self.lock().unattended, does);
+        if does && !before {
+            self.drained.notify_waiters();
+        }
+    }
+
+    pub(super) fn overwrite(&self) {
+        self.lock().overwrite = true;
+        self.drained.notify_waiters();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where what is read is to be found.
+enum Found {
+    Here(Read),
+    OnDisk,
+    NotYet,
+}
+
+impl State {
+    fn of(stream: LogStream, reader: LogReader, writer: Option<Arc<Mutex<Output>>>) -> Self {
+        Self {
+            stream,
+            reader: Arc::new(Mutex::new(reader)),
+            writer,
+            end: 0,
+            oldest: 0,
+            ended: false,
+            closed: false,
+            overwrite: false,
+            unattended: false,
+            released: 0,
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<usize, StoreError> {
+        let Some(writer) = &self.writer else { return Ok(bytes.len()) };
+        let mut output = lock(writer);
+        let written = match output.append(self.stream, bytes, Timestamp::now()) {
+            Err(StoreError::OutputFull { .. } | StoreError::DiskFull { .. }) => {
+                if self.overwrite || self.unattended {
+                    output.trim_oldest()?;
+                } else {
+                    output.trim(self.stream, self.released)?;
+                }
+                output.append(self.stream, bytes, Timestamp::now())?
+            }
+            other => other?,
+        };
+        (self.oldest, self.end) = (output.oldest(self.stream), output.end(self.stream));
+        Ok(written)
+    }
+
+    fn find(&self, offset: u64) -> Found {
+        if offset < self.oldest {
+            return Found::Here(Read::Skip(self.oldest));
+        }
+        match (offset < self.end, self.ended) {
+            (true, _) => Found::OnDisk,
+            (false, true) => Found::Here(Read::End),
+            (false, false) => Found::NotYet,
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}

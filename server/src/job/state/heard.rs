@@ -1,0 +1,122 @@
+//! What those who are attached to a job send. Only its client is heard about stdin and with orders.
+
+use bytes::Bytes;
+use common::connection::ConnectionError;
+use common::frame::StreamId;
+use common::message::{Order, Role, ServerMessage};
+use common::packet::Ack;
+
+use super::Job;
+use crate::config::NotKept;
+use crate::job::attachment::Attachment;
+use crate::job::orders::{Command, Turn};
+use crate::job::outlet::Outlet;
+
+const NOT_RECEIVED: ConnectionError =
+    ConnectionError::Violation("a frame about a stream that is not received");
+
+impl Job {
+    /// Takes bytes for stdin; those of a client that is not the job's any more are dropped.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if they break the stream's rules.
+    pub(crate) fn receive_stdin(
+        &self,
+        from: &Attachment,
+        offset: u64,
+        bytes: Bytes,
+    ) -> Result<(), ConnectionError> {
+        self.as_writer(from, || Ok(self.stdin.receive(offset, bytes)?))
+    }
+
+    /// Takes the end of stdin, as [`Job::receive_stdin`] takes bytes.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if it breaks the stream's rules.
+    pub(crate) fn finish_stdin(&self, from: &Attachment, total: u64) -> Result<(), ConnectionError> {
+        self.as_writer(from, || Ok(self.stdin.finish(total)?))
+    }
+
+    /// Takes a client's acknowledgement.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if it breaks the stream's rules, or is about a stream that the client does not receive.
+    pub(crate) fn acknowledge(
+        &self,
+        from: &Attachment,
+        stream: StreamId,
+        ack: Ack,
+    ) -> Result<(), ConnectionError> {
+        from.outbound(stream).ok_or(NOT_RECEIVED)?.acknowledge(ack)?;
+        self.as_writer(from, || {
+            self.outlet(stream).ok_or(NOT_RECEIVED)?.release(ack.received);
+            Ok(())
+        })
+    }
+
+    /// Takes a client's word that it wants no more of a stream.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if it does not receive it.
+    pub(crate) fn stop_sending(&self, from: &Attachment, stream: StreamId) -> Result<(), ConnectionError> {
+        from.outbound(stream).ok_or(NOT_RECEIVED)?.stop();
+        self.as_writer(from, || {
+            self.outlet(stream).ok_or(NOT_RECEIVED)?.close();
+            Ok(())
+        })
+    }
+
+    /// Carries an order out, unless it was. What is to be said about it. `keeps` says whether jobs may go on without a client.
+    ///
+    /// # Errors
+    /// [`ConnectionError`] if it may not be given, or if one before it is missing.
+    pub(crate) fn order(
+        &self,
+        from: &Attachment,
+        sequence: u64,
+        order: Order,
+        keeps: bool,
+    ) -> Result<ServerMessage, ConnectionError> {
+        if matches!(from.role(), Role::Reader | Role::Snapshot) {
+            return Err(ConnectionError::Violation("an order from one who only reads"));
+        }
+        if self.ended().is_some() {
+            // Without effect, and in what is left of a job nobody remembers which came before.
+            return Ok(ServerMessage::Applied { sequence });
+        }
+        match (self.orders.turn(from.id(), sequence), order) {
+            (Turn::Early, _) => {
+                return Err(ConnectionError::Violation("an order before which another is missing"));
+            }
+            (Turn::Next, Order::Keep) if !keeps => {
+                return Ok(ServerMessage::Declined { sequence, reason: NotKept.to_string() });
+            }
+            (Turn::Repeated, Order::Keep) if self.grace_ms().is_some() => {
+                return Ok(ServerMessage::Declined { sequence, reason: NotKept.to_string() });
+            }
+            (Turn::Repeated, _) => {}
+            (Turn::Next, Order::Signal(signal)) => self.orders.push(Command::Signal(signal)),
+            (Turn::Next, Order::Cancel) => self.orders.push(Command::Cancel),
+            (Turn::Next, Order::Keep) => self.lock().presence.keep(),
+        }
+        Ok(ServerMessage::Applied { sequence })
+    }
+
+    /// A client was sent everything up to `offset`.
+    pub(in crate::job) fn note_sent(&self, to: &Attachment, outlet: &Outlet, offset: u64) {
+        let seat = self.lock();
+        if to.epoch().is_some_and(|epoch| seat.presence.is_present(epoch)) {
+            outlet.sent(offset);
+        }
+    }
+
+    /// Does `action` if `from` is the job's client, while nobody can take its place.
+    fn as_writer(
+        &self,
+        from: &Attachment,
+        action: impl FnOnce() -> Result<(), ConnectionError>,
+    ) -> Result<(), ConnectionError> {
+        let seat = self.lock();
+        if from.epoch().is_some_and(|epoch| seat.presence.is_present(epoch)) { action() } else { Ok(()) }
+    }
+}

@@ -1,0 +1,244 @@
+//! The process that stays with one job, whatever becomes of the server: owns its pipes, keeps its output, reaps what it leaves
+//! and writes down how it ends.
+//!
+//! One thread. To whoever connects it is a server that has one job, so clients are relayed to it and nothing is said twice.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::job::Ended;
+use common::limits;
+use common::message::{self, ClientMessage, Start};
+use common::stream::Budget;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::setsid;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time;
+use tokio_util::task::TaskTracker;
+
+use super::{SOCKET, launch};
+use crate::authorize::Owner;
+use crate::config::Config;
+use crate::connection;
+use crate::crash_point::{CrashPoint, reach};
+use crate::job::{self, Job, Log, Outlet, Registered};
+use crate::listener::Accepted;
+use crate::process::SUPERVISE;
+use crate::process::{own_process, started as process_start};
+use crate::service::{Live, Service};
+use crate::store::{Custody, LogLimits, LogStream, Output, Started, Timestamp};
+
+/// How long those who are attached at the end may take to hear of it here; then they get the rest from the disk.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How often a full disk is tried again for the end of the job, which nobody may lose; and how often.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const TRIES: usize = 3600;
+
+/// Pause after a failed accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether this process is to be a supervisor.
+pub(crate) fn is_wanted(mut arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.nth(1).is_some_and(|word| word == SUPERVISE)
+}
+
+/// The whole process.
+pub(crate) fn main() -> ExitCode {
+    // Nobody reads what it would say; what has gone wrong shows in what is not written down.
+    match take_charge().and_then(serve) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// What a supervisor begins with.
+pub(super) struct Charge {
+    pub(super) connection: StdUnixStream,
+    pub(super) listener: StdUnixListener,
+    pub(super) custody: Custody,
+    pub(super) start: Start,
+    /// Whether the job can have a cgroup.
+    pub(super) has_cgroups: bool,
+    /// Whether it may be kept when its client has left.
+    pub(super) keeps: bool,
+}
+
+fn take_charge() -> io::Result<Charge> {
+    // Whoever starts it otherwise than the server does.
+    setsid().ok();
+    let is_said = |setting: &str| env::args_os().skip(3).any(|word| word == setting);
+    let (has_cgroups, keeps) = (is_said(launch::CGROUPS), !is_said(launch::NONE_KEPT));
+    let path = env::args_os().nth(2).map(PathBuf::from).ok_or(io::ErrorKind::InvalidInput)?;
+    let [connection, lock, request] = inherited()?;
+    let custody = Custody::inherit(&path, lock).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    File::from(request).take(limits::REQUEST_PAYLOAD as u64 + 1).read_to_end(&mut bytes)?;
+    let ClientMessage::Start(start) = message::decode(&bytes).map_err(io::Error::other)? else {
+        return Err(io::ErrorKind::InvalidData.into());
+    };
+    let listener = listen(&path)?;
+    reach(CrashPoint::Charged);
+    Ok(Charge { connection: StdUnixStream::from(connection), listener, custody, start, has_cgroups, keeps })
+}
+
+/// The three descriptors, which no command gets; the standard streams are nothing from here on.
+fn inherited() -> io::Result<[OwnedFd; 3]> {
+    let take = |descriptor| fcntl_dupfd_cloexec(descriptor, 3);
+    let taken =
+        [take(rustix::stdio::stdin())?, take(rustix::stdio::stdout())?, take(rustix::stdio::stderr())?];
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(taken)
+}
+
+/// Listens in the directory of a job.
+pub(super) fn listen(directory: &Path) -> io::Result<StdUnixListener> {
+    match std::fs::remove_file(directory.join(SOCKET)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let directory = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let listener = StdUnixListener::bind(launch::socket_in(&directory))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn serve(charge: Charge) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(supervise(charge))
+}
+
+async fn supervise(charge: Charge) -> io::Result<()> {
+    own_process();
+    let mut config = Config::without_files();
+    config.jobs.keep = charge.keeps;
+    let live = Live::open(config).map_err(io::Error::other)?;
+    let service = Arc::new(Service::of_supervisor(live, charge.has_cgroups));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let stop = async {
+        terminate.recv().await;
+        service.stopping.cancel();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        stayed = stay(charge, &service) => stayed,
+        () = stop => Ok(()),
+        () = service.containment.reap_orphans() => Ok(()),
+    }
+}
+
+/// Stays with the job until it is over, and everybody has heard of it.
+pub(super) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<()> {
+    let Charge { connection, listener, custody, start, .. } = charge;
+    connection.set_nonblocking(true)?;
+    let (first, listener) = (UnixStream::from_std(connection)?, UnixListener::from_std(listener)?);
+    let output = Arc::new(Mutex::new(custody.output(LogLimits::default()).map_err(io::Error::other)?));
+    let job = make_job(service, &custody, &output, &start)?;
+    let sessions = TaskTracker::new();
+    let serving = async {
+        serve_connection(service, &sessions, first);
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => serve_connection(service, &sessions, stream),
+                Err(_) => time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+    };
+    let running = async {
+        let cgroup = service.containment.cgroup().and_then(Path::to_str).map(ToOwned::to_owned);
+        let permission = async {
+            let begun = custody.begin(cgroup, Timestamp::now()).map_err(|error| error.to_string());
+            reach(CrashPoint::Begun);
+            begun
+        };
+        let record = record_start(&job, &custody);
+        let run = async {
+            let ended = job::run(&job, start.spec, permission, service).await;
+            record_end(&custody, &output, &ended).await;
+            job.conclude(ended)
+        };
+        tokio::join!(run, record);
+    };
+    tokio::select! {
+        () = running => {}
+        () = serving => {}
+    }
+    // New ones find everything on the disk; those that are here already are still served.
+    std::fs::remove_file(custody.job().path().join(SOCKET)).ok();
+    reach(CrashPoint::SupervisorLeft);
+    while let Ok(Ok((stream, _))) = time::timeout(Duration::ZERO, listener.accept()).await {
+        serve_connection(service, &sessions, stream);
+    }
+    sessions.close();
+    time::timeout(FAREWELL, sessions.wait()).await.ok();
+    Ok(())
+}
+
+fn make_job(
+    service: &Service,
+    custody: &Custody,
+    output: &Arc<Mutex<Output>>,
+    start: &Start,
+) -> io::Result<Arc<Job>> {
+    let outlet = |stream| {
+        let reader = custody.job().log(stream).map_err(io::Error::other)?;
+        Ok::<_, io::Error>(Outlet::Log(Log::written(stream, reader, Arc::clone(output))))
+    };
+    let outlets = [outlet(LogStream::Stdout)?, outlet(LogStream::Stderr)?];
+    // To the supervisor, its server is the owner: who may reach the job was decided there.
+    let owner = Owner::User(service.door.account.uid);
+    let budget: Budget = service.connection_budget();
+    let make = || Job::awaited(owner, start.id.clone(), start.digest, &start.spec, &budget, outlets);
+    match service.registry.register(owner, &start.id, start.digest, Duration::ZERO, make) {
+        Ok(Registered::New(job, _place)) => Ok(job),
+        _ => Err(io::ErrorKind::AlreadyExists.into()),
+    }
+}
+
+fn serve_connection(service: &Arc<Service>, sessions: &TaskTracker, stream: UnixStream) {
+    // Who cannot be told who it is cannot be served.
+    let Ok(accepted) = Accepted::unix(stream) else { return };
+    if let Ok(visitor) = service.gate.enter(accepted.address(), true) {
+        sessions.spawn(connection::serve(Arc::clone(service), accepted.arrive(visitor)));
+    }
+}
+
+/// Writes down which process it is, once there is one.
+async fn record_start(job: &Job, custody: &Custody) {
+    if let Some(process_id) = job.process_started().await {
+        let started = Started {
+            process_id,
+            process_start: process_start(process_id).unwrap_or_default(),
+            at: Timestamp::now(),
+        };
+        // The job goes on without.
+        custody.started(started).ok();
+        reach(CrashPoint::StartWritten);
+    }
+}
+
+/// Writes down how it has ended, before anybody is told.
+async fn record_end(custody: &Custody, output: &Mutex<Output>, ended: &Ended) {
+    output.lock().unwrap_or_else(PoisonError::into_inner).sync().ok();
+    reach(CrashPoint::OutputSynced);
+    for _ in 0..TRIES {
+        if custody.end(ended, Timestamp::now()).is_ok() || custody.job().is_removed() {
+            return reach(CrashPoint::EndWritten);
+        }
+        time::sleep(TRY_AGAIN).await;
+    }
+}
