@@ -38,6 +38,11 @@ abuse:
     cargo test --release -p tests --test agent -- --ignored
     cargo test --release -p server --lib -- --ignored
     cargo test --release -p common --test flipped_bits -- --ignored
+    cargo test -p tests --test crashes --test killed_clients -- --ignored
+
+# A hundred thousand random histories of clients, servers and supervisors; one again: `MODEL_SEED=… cargo test -p server model`.
+histories:
+    cargo test --release -p server --lib -- --ignored random_histories
 
 # Speed and memory beside sh, socat and OpenSSH; see benches/README.md.
 compare *ARGUMENTS:
