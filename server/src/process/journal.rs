@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use common::job::JobId;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::process::geteuid;
+use tracing::warn;
 
 use super::identity::{machine, started};
 use super::remains::Remains;
@@ -134,7 +135,9 @@ impl Entry {
         slot.extend(started.to_le_bytes());
         slot.extend(padded(id.as_str(), SLOT_BYTES - 16 - GROUP_BYTES));
         slot.extend(padded(group.unwrap_or_default(), GROUP_BYTES));
-        self.journal.file.write_all_at(&slot, self.offset()).ok();
+        if let Err(error) = self.journal.file.write_all_at(&slot, self.offset()) {
+            warn!(job = %id, %error, "if this server is killed, the next one will not find this job");
+        }
     }
 
     fn offset(&self) -> u64 {
