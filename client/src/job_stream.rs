@@ -134,6 +134,11 @@ impl JobOutput {
         all
     }
 
+    /// Where it has come to, with what was left out.
+    pub(crate) fn received(&self) -> u64 {
+        self.hold.inbound(self.stream).map_or(0, Inbound::received)
+    }
+
     pub(crate) fn stream(&self) -> StreamId {
         self.stream
     }

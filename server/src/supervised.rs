@@ -352,7 +352,10 @@ fn earlier(created: Timestamp) -> SystemTime {
 
 /// A job that is over, with its output.
 fn finished(job: &store::Job, end: store::End) -> Result<Job, StoreError> {
-    let outlet = |stream| Ok::<_, StoreError>(Outlet::Log(Log::finished(stream, job.log(stream)?)?));
+    let outlet = |stream: LogStream| {
+        let total = end.ended.total(stream.into());
+        Ok::<_, StoreError>(Outlet::Log(Log::finished(stream, job.log(stream)?, total)?))
+    };
     let outlets = [outlet(LogStream::Stdout)?, outlet(LogStream::Stderr)?];
     let intent = job.intent();
     let process_id = end.started.map(|started| started.process_id);

@@ -146,3 +146,26 @@ fn a_supervisor_whose_directory_was_removed_ends_with_its_job_and_writes_nothing
         ran(&server, &["run", "--id", "next", "exit 7"]).exits(7);
     }
 }
+
+#[test]
+fn output_that_is_not_there_any_more_is_missed_aloud() {
+    let server = TestServer::start();
+    ran(&server, &["run", "--id", "short", "printf 0123456789abcdef"]).succeeds();
+    wait_until("it is over", DEADLINE, || supervisors(&server.path("")).is_empty());
+    let files = fs::read_dir(&directories(&server)[0]).unwrap().flatten().map(|entry| entry.path());
+    let is_log = |path: &PathBuf| path.extension().is_some() && path.file_stem().unwrap() == "stdout";
+    let log = files.filter(is_log).max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    for (content, kept) in
+        [("0123456789abcdefXXXX", "0123456789abcdef"), ("0123456789", "0123456789"), ("", "")]
+    {
+        fs::write(&log, content).unwrap();
+        let logs = ran(&server, &["logs", "short"]).exits(0);
+        let missing = 16 - kept.len();
+        let said = if missing == 0 {
+            String::new()
+        } else {
+            format!("client: the last {missing} bytes of stdout are not kept\n")
+        };
+        assert_eq!((logs.text().as_str(), logs.errors()), (kept, said));
+    }
+}

@@ -69,7 +69,6 @@ async fn relay(job: &mut Job, logs: &LogsOptions, reporter: &Reporter) -> Result
         |stream: StreamId, from: u64| Gaps { stream, next: if from_oldest { 0 } else { from }, reporter };
     let (stdout, stderr) = (job.stdout.take(), job.stderr.take());
     let (mut out, mut err) = (gaps(StreamId::Stdout, began.stdout), gaps(StreamId::Stderr, began.stderr));
-    let is_wanted = |stream| logs.only.is_none_or(|only| only == stream);
     let (stdout_gone, stderr_gone) = tokio::try_join!(
         copy(stdout, Writer::stdout(), &mut out, logs.timestamps),
         copy(stderr, Writer::stderr(), &mut err, logs.timestamps),
@@ -78,14 +77,7 @@ async fn relay(job: &mut Job, logs: &LogsOptions, reporter: &Reporter) -> Result
         return Ok(exit_code::of_signal(Signal::PIPE));
     }
     match job.wait().await {
-        Ok(finished) => {
-            for (gaps, total) in [(out, finished.stdout_bytes), (err, finished.stderr_bytes)] {
-                if is_wanted(gaps.stream) {
-                    gaps.end(total);
-                }
-            }
-            Ok(0)
-        }
+        Ok(_) => Ok(0),
         // All there was until now.
         Err(Error::Closed) if !logs.follow => Ok(0),
         Err(error) => Err(error.into()),
@@ -107,7 +99,10 @@ async fn copy(
             tokio::select! {
                 error = writer.failed() => return Err::<(), io::Error>(error),
                 piece = output.next_written() => {
-                    let Some(Written { offset, bytes, at }) = piece else { return writer.finish().await };
+                    let Some(Written { offset, bytes, at }) = piece else {
+                        gaps.end(output.received());
+                        return writer.finish().await;
+                    };
                     gaps.look(offset, bytes.len());
                     let bytes = match &mut stamper {
                         Some(stamper) => stamper.stamp(&bytes, at),
@@ -141,7 +136,7 @@ impl Gaps<'_> {
         self.next = offset + len as u64;
     }
 
-    /// The job is over, and has written `total` bytes.
+    /// The stream ends here for this client.
     fn end(&self, total: u64) {
         let missing = total.saturating_sub(self.next);
         if missing > 0 {

@@ -54,12 +54,18 @@ impl Log {
         Self::new(State { oldest, end, ..State::of(stream, reader, Some(writer)) })
     }
 
-    /// A log that nobody writes any more.
+    /// A log that nobody writes any more, to which `total` bytes were written, if that is known. What is not there is left out, and
+    /// that is said.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be read.
-    pub(crate) fn finished(stream: LogStream, reader: LogReader) -> Result<Self, StoreError> {
-        let (oldest, end) = (reader.oldest()?, reader.end()?);
+    pub(crate) fn finished(
+        stream: LogStream,
+        reader: LogReader,
+        total: Option<u64>,
+    ) -> Result<Self, StoreError> {
+        let end = total.map_or_else(|| reader.end(), Ok)?;
+        let oldest = reader.oldest()?.min(end);
         Ok(Self::new(State { oldest, end, ended: true, ..State::of(stream, reader, None) }))
     }
 
@@ -129,7 +135,8 @@ impl Log {
             match found {
                 Found::Here(read) => return read,
                 Found::OnDisk => match self.fetch(offset, most).await {
-                    Ok(bytes) if !bytes.is_empty() => return Read::Bytes(bytes),
+                    Ok(bytes) if !bytes.is_empty() => return Read::Bytes(self.in_bounds(offset, bytes)),
+                    Ok(_) if self.is_finished() => return Read::Skip(self.kept().1),
                     Ok(_) => {}
                     Err(StoreError::Trimmed { oldest }) => {
                         self.lock().oldest = oldest;
@@ -144,6 +151,19 @@ impl Log {
             }
             grown.await;
         }
+    }
+
+    /// Whether nobody will write any more.
+    fn is_finished(&self) -> bool {
+        let state = self.lock();
+        state.ended && state.writer.is_none()
+    }
+
+    /// What stands in the file behind the end was not written by the job.
+    fn in_bounds(&self, offset: u64, mut bytes: Bytes) -> Bytes {
+        let left = if self.is_finished() { self.kept().1.saturating_sub(offset) } else { u64::MAX };
+        bytes.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        bytes
     }
 
     async fn fetch(&self, offset: u64, most: usize) -> Result<Bytes, StoreError> {
