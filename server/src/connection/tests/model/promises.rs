@@ -81,10 +81,11 @@ impl World {
                 if !self.mates.iter().any(Mate::waits) {
                     return self.orders_have_their_order();
                 }
-                // Whoever does not end by itself is ended, step by step.
+                // Whoever does not end by itself is ended, step by step of the stopped clock.
                 sleep(Duration::from_secs(1)).await;
             }
             if round == ROUNDS - 50 {
+                // On the stopped clock: longer than any wait that is not for an answer.
                 sleep(Duration::from_secs(200)).await;
             }
         }
