@@ -45,19 +45,22 @@ const FORKED_TWICE: &str = "(setsid sh -c 'sleep TIME & exec sleep TIME' & exit 
 const WITHOUT_ENVIRONMENT: &str = "(setsid env -i sh -c '(sleep TIME &) ; exit 0' & exit 0); sleep TIME";
 const LEADER_GONE: &str = "(setsid sleep TIME &) ; exit 0";
 
+/// All of them, with the processes that are left of each.
+const ESCAPES: [(&str, usize); 5] = [
+    (IN_THE_BACKGROUND, 2),
+    (ANOTHER_SESSION, 2),
+    (FORKED_TWICE, 3),
+    (WITHOUT_ENVIRONMENT, 2),
+    (LEADER_GONE, 1),
+];
+
 #[tokio::test]
 async fn by_cgroup_nobody_escapes() {
     let containment = Containment::of_server();
     if !is_by_cgroup(&containment) {
         return;
     }
-    for (script, count) in [
-        (IN_THE_BACKGROUND, 2),
-        (ANOTHER_SESSION, 2),
-        (FORKED_TWICE, 3),
-        (WITHOUT_ENVIRONMENT, 2),
-        (LEADER_GONE, 1),
-    ] {
+    for (script, count) in ESCAPES {
         nobody_escapes(script, count, &containment).await;
     }
 }
@@ -155,13 +158,7 @@ async fn a_signal_reaches_every_group_once() {
 async fn supervised() {
     let containment = Containment::of_supervisor(false);
     let (reaping, job) = (containment.reap_orphans(), async {
-        for (script, count) in [
-            (IN_THE_BACKGROUND, 2),
-            (ANOTHER_SESSION, 2),
-            (FORKED_TWICE, 3),
-            (WITHOUT_ENVIRONMENT, 2),
-            (LEADER_GONE, 1),
-        ] {
+        for (script, count) in ESCAPES {
             nobody_escapes(script, count, &containment).await;
         }
         let own = std::process::id().to_string();
