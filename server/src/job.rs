@@ -24,6 +24,8 @@ pub(crate) mod stage;
 mod state;
 mod task;
 
+use common::limits;
+
 pub(crate) use attachment::{Attachment, Link, Served};
 pub(crate) use handed::{Handed, HandingError, sample, write as hand_over};
 pub(crate) use life::{Paused, begin, resume};
@@ -35,3 +37,6 @@ pub(crate) use stage::run;
 pub(crate) use state::Job;
 #[cfg(not(test))]
 pub(crate) use task::run;
+
+/// Pipe of a command that reads, or fills its first one: four full reads, so that both sides run at the same time.
+const LARGE_PIPE: usize = 4 * limits::DATA_PAYLOAD;

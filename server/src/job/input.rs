@@ -6,22 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Buf, Bytes};
 use common::frame::StreamId;
-use common::limits;
 use common::packet::{Ack, Packet};
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{Errno, ioctl_fionread, write};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::unix::AsyncFd;
 
+use super::LARGE_PIPE;
 use super::state::Job;
 use crate::process;
 
 /// Pipe that stdin starts with: one page, and so one slot. The system reports a full pipe as writable again only
 /// when a slot is empty, so the first report means that the command has read a whole page.
 const PROBE_PIPE: usize = 4096;
-
-/// Pipe of a command that reads.
-const LARGE_PIPE: usize = 4 * limits::DATA_PAYLOAD;
 
 /// The stdin of a job.
 ///

@@ -14,15 +14,13 @@ use tokio::net::unix::pipe;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::LARGE_PIPE;
 use super::outlet::{Outlet, Room};
 use super::rules::DRAIN;
 use crate::crash_point::{CrashPoint, reach};
 
 /// First read; most commands say little, and a thousand quiet ones must cost little.
 const SMALL_READ: usize = 8 * 1024;
-
-/// Pipe of a command that fills its first one: four full reads, so that both sides run at the same time.
-const LARGE_PIPE: usize = 4 * limits::DATA_PAYLOAD;
 
 /// Where an output stream of a job comes from.
 #[derive(Debug)]
