@@ -9,7 +9,7 @@ use common::packet::Packet;
 
 use super::Jobs;
 use super::hold::{Hold, Table, lock, serve};
-use crate::job::{Attachment, Job, Link};
+use crate::job::{Attachment, Job, Link, NoHold};
 use crate::scope::Scope;
 use crate::service::Service;
 use crate::store;
@@ -86,16 +86,10 @@ impl Jobs {
 
     /// Takes hold of a job of this server's own.
     pub(super) async fn attach(&self, number: JobNumber, job: &Arc<Job>, request: &Attach) {
-        // Without a connection there is nobody to tell.
-        let Ok(room) = self.sender.reserve_control().await else { return };
-        let mut process_id = None;
-        let say = |attached: Attached| {
-            process_id = attached.process_id;
-            room.send(Packet::Message { job: number, message: ServerMessage::Attached(attached) });
-        };
-        match job.attach(self.link(number), request, say) {
-            Ok(attachment) => self.serve(number, Arc::clone(job), attachment, process_id.is_some()),
-            Err(no_hold) => self.answer(number, no_hold.message()).await,
+        match take_hold(job, &self.link(number), request, false).await {
+            Some(Ok((attachment, started))) => self.serve(number, Arc::clone(job), attachment, started),
+            Some(Err(no_hold)) => self.answer(number, no_hold.message()).await,
+            None => {}
         }
     }
 
@@ -117,20 +111,11 @@ pub(super) async fn serve_here(
     link: &Link,
     table: &Table,
 ) -> Option<ServerMessage> {
-    // Without a connection there is nobody to tell.
-    let room = link.sender.reserve_control().await.ok()?;
-    let mut process_id = None;
-    let say = |attached: Attached| {
-        process_id = attached.process_id;
-        if !knows {
-            room.send(Packet::Message { job: link.number, message: ServerMessage::Attached(attached) });
-        }
-    };
-    match job.attach(link.clone(), attach, say) {
-        Ok(attachment) => {
+    match take_hold(&job, link, attach, knows).await? {
+        Ok((attachment, started)) => {
             let hold = Hold::Own(Arc::clone(&job), Arc::clone(&attachment));
             lock(table).held.insert(link.number, hold);
-            serve(table, link.number, job, attachment, process_id.is_some()).await;
+            serve(table, link.number, job, attachment, started).await;
             None
         }
         Err(no_hold) => {
@@ -138,4 +123,24 @@ pub(super) async fn serve_here(
             Some(no_hold.message())
         }
     }
+}
+
+/// Takes hold of a job over `link`, and says so unless the client `knows`; also whether its process was started before. `None`
+/// without a connection: there is nobody to tell.
+async fn take_hold(
+    job: &Job,
+    link: &Link,
+    request: &Attach,
+    knows: bool,
+) -> Option<Result<(Arc<Attachment>, bool), NoHold>> {
+    let room = link.sender.reserve_control().await.ok()?;
+    let mut started = false;
+    let say = |attached: Attached| {
+        started = attached.process_id.is_some();
+        if !knows {
+            room.send(Packet::Message { job: link.number, message: ServerMessage::Attached(attached) });
+        }
+    };
+    let held = job.attach(link.clone(), request, say);
+    Some(held.map(|attachment| (attachment, started)))
 }
