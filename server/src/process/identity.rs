@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::Pid;
+
 /// Ticks in a second, as `/proc` counts them for everybody (proc_pid_stat(5)).
 const TICKS: u64 = 100;
 
@@ -21,7 +23,18 @@ pub(crate) fn started(process: u32) -> io::Result<u64> {
     ticks.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The same for a process that was started at `time` by the calendar; 0 if that was before the machine was.
+/// The session that this process is in; `None` if its leader is in another process namespace, where ids are others.
+pub(crate) fn own_session() -> Option<i32> {
+    nix::unistd::getsid(None).ok().map(nix::unistd::Pid::as_raw).filter(|session| *session != 0)
+}
+
+/// The process group of a process; `None` if there is no such process, or its group has no number in this process namespace.
+pub(crate) fn process_group(process: Pid) -> Option<Pid> {
+    let process = nix::unistd::Pid::from_raw(process.as_raw_nonzero().get());
+    Pid::from_raw(nix::unistd::getpgid(Some(process)).ok()?.as_raw())
+}
+
+/// What [`started`] tells of a process that was started at `time` by the calendar; 0 if that was before the machine was.
 pub(crate) fn ticks_at(time: SystemTime) -> u64 {
     let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds = uptime.split_once('.').and_then(|(seconds, _)| seconds.parse().ok()).unwrap_or_default();

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::job::JobId;
-use rustix::process::{Pid, PidfdFlags, Signal, getpid, getsid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 use tracing::warn;
 
 use super::cgroup::Left;
@@ -93,7 +93,7 @@ fn found<'a>(jobs: &[Remains], listing: &'a Listing) -> Vec<&'a Stat> {
     let by_mark: HashMap<&str, &Remains> = jobs.iter().map(|job| (job.id.as_str(), job)).collect();
     let by_leader: HashMap<i32, &Remains> =
         jobs.iter().filter_map(|job| Some((i32::try_from(job.leader?.0).ok()?, job))).collect();
-    let own = getsid(None).ok().map(|id| id.as_raw_nonzero().get());
+    let own = identity::own_session();
     listing.tree(|process| {
         let is_marked = || {
             let job = process.mark.as_deref().and_then(|mark| by_mark.get(mark));

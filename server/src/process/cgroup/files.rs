@@ -8,7 +8,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, mkdirat, open, openat, unlinkat};
 use rustix::io::{Errno, read, write};
 use rustix::path::Arg;
-use rustix::process::{Pid, getpgid};
+use rustix::process::Pid;
+
+use crate::process::identity;
 
 /// Levels of cgroups below a job's own that are looked into: a job that makes more hides nothing from `cgroup.kill`.
 const DEPTH: usize = 8;
@@ -128,7 +130,7 @@ impl Directory {
 
     /// The process groups that have somebody in it or below it.
     pub(super) fn process_groups(&self) -> io::Result<HashSet<Pid>> {
-        let groups = self.members()?.into_iter().filter_map(|id| Some((id, getpgid(Some(id)).ok()?)));
+        let groups = self.members()?.into_iter().filter_map(|id| Some((id, identity::process_group(id)?)));
         let groups: Vec<_> = groups.collect();
         // Who is still there had not given its id to somebody else meanwhile.
         let still = self.members()?;

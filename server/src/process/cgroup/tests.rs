@@ -1,5 +1,6 @@
 //! Against the real cgroups of this machine where it grants some, and a directory of plain files where it has no controllers.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use super::*;
@@ -130,7 +131,7 @@ fn a_cgroup_is_used_again_until_somebody_stays_in_it_or_it_was_killed() {
     let next = cgroups.group(&[]).unwrap();
     assert_eq!(name(&next), "2");
     let procs = cgroups.path().join("jobs/2/cgroup.procs");
-    let mut sleep = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut sleep = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
     fs::write(procs, sleep.id().to_string()).unwrap();
     assert!(!next.is_empty().unwrap());
     let groups = next.process_groups().unwrap();
@@ -171,7 +172,7 @@ fn a_new_server_takes_away_what_dead_ones_left_and_nothing_of_those_that_live() 
     let inhabited = ground.0.join("telex.2/jobs/7");
     fs::create_dir_all(&inhabited).unwrap();
     fs::create_dir(ground.0.join("telex.2/jobs/8")).unwrap();
-    let mut sleep = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut sleep = Command::new("sleep").arg("1000").process_group(0).spawn().unwrap();
     fs::write(inhabited.join("cgroup.procs"), sleep.id().to_string()).unwrap();
     let first = Cgroups::below(&ground.0, false).unwrap();
     let second = Cgroups::below(&ground.0, false).unwrap();
