@@ -81,12 +81,13 @@ pub const GATHER_BELOW: usize = 16 * 1024;
 /// How long a connection may be quiet before one side asks the other for a sign of life.
 pub const PING_AFTER: Duration = Duration::from_secs(15);
 
-/// How long a connection may be quiet before it counts as lost: three unanswered pings, and as long again as one takes.
-pub const LOST_AFTER: Duration = Duration::from_secs(60);
+/// How long a connection may be quiet before it counts as lost: three unanswered pings, the last of them for 10 s. Promised is a
+/// minute, and timers and tasks need a little of that.
+pub const LOST_AFTER: Duration = Duration::from_secs(55);
 
 /// How long a peer over TCP may leave what we write untaken before it counts as dead. A slow reader is hardly
 /// concerned: its windows close before the transport fills up.
-pub const WRITE_STALL: Duration = Duration::from_secs(60);
+pub const WRITE_STALL: Duration = LOST_AFTER;
 
 /// The same for a Unix socket, whose buffers are smaller than a window: a peer that is stopped (Ctrl-Z) may take
 /// nothing for long, and the system tells when it is dead.

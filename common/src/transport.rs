@@ -17,9 +17,9 @@ use crate::tls::{TlsReader, TlsStream, TlsWriter};
 /// Quiet time after which the system asks the other end whether it is still there.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
 
-/// Pause between such questions, and how many may go unanswered: 60 s until a vanished machine is noticed.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_COUNT: u32 = 3;
+/// Pause between such questions, and how many may go unanswered: 55 s until a vanished machine is noticed.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 4;
 
 /// An open byte stream in both directions.
 #[derive(Debug)]

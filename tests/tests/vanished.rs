@@ -1,4 +1,4 @@
-//! A peer that has vanished without a word is noticed by both sides after 45 to 65 s: without traffic, in the middle of it, and when
+//! A peer that has vanished without a word is noticed by both sides after 45 to 60 s: without traffic, in the middle of it, and when
 //! nobody takes what is sent. The jobs go on when it is back, from another address too.
 //!
 //! It takes more than a minute, nearly all of it waiting.
@@ -12,12 +12,10 @@ use rustix::process::Signal;
 use tests::proxy::{Mode, Proxy};
 use tests::{DEADLINE, Network, Running, Sandbox, TestServer, host_key, is_stopped, noise, wait_until};
 
-/// When it is noticed: promised are 60 s. Not earlier, for then a line that is only slow would be lost.
+/// When it is noticed: promised are 60 s, of which 5 are left to a busy machine. Not earlier, for then a line that is only slow
+/// would be lost.
 const EARLIEST: Duration = Duration::from_secs(45);
-const LATEST: Duration = Duration::from_secs(65);
-
-/// What a busy machine may add.
-const MARGIN: Duration = Duration::from_secs(10);
+const LATEST: Duration = Duration::from_secs(60);
 
 /// What a job that is busy writes over and over.
 const CHUNK: usize = 256 * 1024;
@@ -64,7 +62,7 @@ impl Clients {
         });
         println!("idle client, busy client; first, second, third at the server: {noticed:?}");
         for noticed in noticed.into_iter().flatten() {
-            assert!((EARLIEST..LATEST + MARGIN).contains(&noticed), "noticed after {noticed:?}");
+            assert!((EARLIEST..LATEST).contains(&noticed), "noticed after {noticed:?}");
         }
     }
 
