@@ -13,7 +13,7 @@ use common::greeting::CloseCode;
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use serde_json::Value;
-use tests::{Noise, Ran, RawClient, Running, Sandbox, TestServer};
+use tests::{DEADLINE, Noise, Ran, RawClient, Running, Sandbox, TestServer, wait_until};
 
 /// The user `nobody`, who owns nothing.
 const STRANGER: u32 = 65534;
@@ -103,6 +103,8 @@ fn another_user_who_reaches_the_socket_is_not_listened_to() {
         peer.send_bytes(bytes);
         peer.is_refused_aloud(CloseCode::Denied);
     }
+    // The answer does not wait for the audit trail.
+    wait_until("both are in the audit trail", DEADLINE, || refusals(&server).len() >= 2);
     let refusals = refusals(&server);
     assert_eq!(refusals.len(), 2, "{refusals:?}");
     for refusal in refusals {
