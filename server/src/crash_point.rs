@@ -9,14 +9,18 @@
 pub enum CrashPoint {
     /// Its start was read, and nothing was done.
     Asked,
-    /// Supervised: what is to be started is on the disk.
-    IntentWritten,
-    /// Supervised: its supervisor is a process, and the server has its lock, too.
+    /// Supervised: its supervisor is a process that has no job yet. What is to be started is being written to the disk.
     SupervisorSpawned,
+    /// Supervised: what is to be started is on the disk, maybe without its name.
+    IntentWritten,
     /// Supervised: the lock is the supervisor's alone.
     LockGiven,
-    /// Supervised: the supervisor has taken it over.
+    /// Supervised: the supervisor has taken it over, and may not begin yet.
     Charged,
+    /// Supervised: what is to be started is on the disk to stay.
+    IntentDurable,
+    /// Supervised: the supervisor may begin.
+    Permitted,
     /// Supervised: that the command is about to be started is written down.
     Begun,
     /// The command is a process.
@@ -53,12 +57,14 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// Every one, in the order in which a job gets there.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Asked,
-        Self::IntentWritten,
         Self::SupervisorSpawned,
+        Self::IntentWritten,
         Self::LockGiven,
         Self::Charged,
+        Self::IntentDurable,
+        Self::Permitted,
         Self::Begun,
         Self::Spawned,
         Self::StartWritten,

@@ -38,7 +38,7 @@ mod recovery;
 mod room;
 pub mod rules;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -104,7 +104,7 @@ pub struct Request<'a> {
 /// What became of a request.
 #[derive(Debug)]
 pub enum Creation {
-    /// There was no such job. It is the caller's now, to be handed to a supervisor.
+    /// There was no such job. It is the caller's now, to be handed to a supervisor, and must not begin before [`Store::persist`].
     New(Custody),
     /// The same request has made it before.
     Existing(Job),
@@ -196,6 +196,21 @@ impl Store {
                 Ok((Creation::Existing(same_request(job, &digest)?), gone))
             }
         }
+    }
+
+    /// Waits until every job that was made is on the disk to stay, so that it may begin.
+    ///
+    /// # Errors
+    /// The system's; those that were made since the last time must not begin then.
+    pub fn persist(&self) -> Result<(), StoreError> {
+        self.root.sync().map_err(|error| StoreError::system(self.root.path(), error))?;
+        self.root.mark(Point::JobDurable);
+        Ok(())
+    }
+
+    /// Where the job that `owner` calls `id` is, if there is one.
+    pub fn place(&self, owner: &Owner, id: &JobId) -> PathBuf {
+        self.root.path().join(JobName::of(owner, id).as_str())
     }
 
     /// The job that `owner` calls `id`.

@@ -38,10 +38,10 @@ use tracing::{info, warn};
 
 pub(crate) use launch::Gone;
 #[cfg(not(test))]
-use launch::launch;
+use launch::{Raised, raise};
 pub(crate) use relay::{Relay, RelayEnd};
 #[cfg(test)]
-use staged::launch;
+use staged::{Raised, raise};
 pub(crate) use supervisor::{is_wanted, main};
 use watch::Watched;
 pub(crate) use watch::tend;
@@ -158,34 +158,56 @@ impl Supervised {
         keeps: bool,
     ) -> Result<Launched, SupervisedError> {
         let (store, request) = (Arc::clone(&self.store), start.clone());
-        let created = self
-            .on_disk(move || {
-                let Start { id, digest, spec, age_ms, .. } = &request;
-                let now = Timestamp::now();
-                // What is said for the first time has not run, whatever the calendar was set to meanwhile.
-                let first_sent = if *age_ms == 0 { u64::MAX } else { now.0.saturating_sub(*age_ms) };
-                let first_sent = Timestamp(first_sent);
-                store.create(Request { owner, id, digest: *digest, spec, first_sent }, now)
-            })
-            .await?;
-        let (creation, gone) = created;
+        let place = store.place(&owner, &start.id);
+        let creating = self.on_disk(move || {
+            let Start { id, digest, spec, age_ms, .. } = &request;
+            let now = Timestamp::now();
+            // What is said for the first time has not run, whatever the calendar was set to meanwhile.
+            let first_sent = if *age_ms == 0 { u64::MAX } else { now.0.saturating_sub(*age_ms) };
+            let first_sent = Timestamp(first_sent);
+            store.create(Request { owner, id, digest: *digest, spec, first_sent }, now)
+        });
+        // It gets ready while the disk does its part, which is begun first.
+        let raising = async {
+            let raised = raise(&place, start, keeps, &self.containment);
+            reach(CrashPoint::SupervisorSpawned);
+            raised
+        };
+        let (created, raised) = tokio::join!(biased; creating, raising);
+        let raised = raised.map_err(SupervisedError::Launch)?;
+        let (creation, gone) = match created {
+            Ok(created) => created,
+            Err(error) => {
+                raised.dismiss().await;
+                return Err(error);
+            }
+        };
         for gone in gone {
             info!(job = %gone.id, record = gone.record, "output removed to make room");
         }
         match creation {
-            Creation::New(custody) => self.launch(custody, start, keeps),
-            Creation::Existing(job) => self.reach(job).await.map(Launched::Before),
+            Creation::New(custody) => self.begin(raised, custody).await,
+            Creation::Existing(job) => {
+                raised.dismiss().await;
+                self.reach(job).await.map(Launched::Before)
+            }
         }
     }
 
-    fn launch(&self, custody: Custody, start: &Start, keeps: bool) -> Result<Launched, SupervisedError> {
+    async fn begin(&self, raised: Raised, custody: Custody) -> Result<Launched, SupervisedError> {
         reach(CrashPoint::IntentWritten);
-        let launched = launch(&custody, start, keeps, &self.containment);
-        let (stream, gone) = launched.map_err(SupervisedError::Launch)?;
-        reach(CrashPoint::SupervisorSpawned);
+        let charged = raised.charge(&custody).map_err(SupervisedError::Launch)?;
         // From here on the lock is the supervisor's alone.
         drop(custody);
         reach(CrashPoint::LockGiven);
+        let store = Arc::clone(&self.store);
+        if let Err(error) = self.on_disk(move || store.persist()).await {
+            charged.dismiss().await;
+            return Err(error);
+        }
+        reach(CrashPoint::IntentDurable);
+        let (stream, gone) = charged.permit().map_err(SupervisedError::Launch)?;
+        reach(CrashPoint::Permitted);
         Ok(Launched::New(stream, gone))
     }
 

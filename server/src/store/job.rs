@@ -392,8 +392,6 @@ impl<'a> NewJob<'a> {
         }
         self.root.mark(Point::JobNamed);
         let directory = self.root.child(name.as_str()).map_err(error)?;
-        self.root.sync().map_err(error)?;
-        self.root.mark(Point::JobDurable);
         let boot = intent.boot;
         Ok(self.lock.take().map(|lock| Custody { job: Job { directory, name, intent, boot }, lock }))
     }

@@ -1,24 +1,37 @@
-//! Starts the supervisor of a job: this program anew, which gets three descriptors, a directory and nothing else.
+//! Starts the supervisor of a job: this program anew, which gets two descriptors, a directory and nothing else.
 //!
 //! ```text
-//!   0   a connection to the server, on which the first client's START comes
-//!   1   the lock of the job's directory
-//!   2   a file in memory with the request
+//!   0   a connection to the server: a byte with the lock of the job's directory, a byte, then what the first client says
+//!   1   a file in memory with the request
+//!   2   nothing
+//! ```
+//!
+//! It gets ready while the disk does its part, which takes as long:
+//!
+//! ```text
+//!   server       raise ─► Raised ── charge ─► Charged ── permit ─►
+//!   disk         the directory is written ┘            │
+//!                                its name is written ──┘
+//!   supervisor   starts ──────────► has the lock, opens its files ─► begins
 //! ```
 
 use std::env;
 use std::ffi::{CString, OsString};
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, IoSlice, Seek, Write};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::time::Duration;
 
 use common::message::{self, ClientMessage, Start};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixStream;
+use tokio::time;
 
 use super::SOCKET;
 use crate::process::{Beside, Containment, SUPERVISE};
@@ -45,31 +58,83 @@ pub(super) const NONE_KEPT: &str = "none-kept";
 /// Ready once a supervisor is gone.
 pub(crate) type Gone = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Starts a supervisor for the job in `custody`; `keeps` says whether jobs may go on without a client.
+/// How long one that is not needed may take to end. It only has to see that nobody is at the other end.
+const DISMISSAL: Duration = Duration::from_secs(2);
+
+/// A supervisor that has no job yet.
+#[derive(Debug)]
+pub(super) struct Raised {
+    connection: StdUnixStream,
+    process: Beside,
+}
+
+/// Starts a supervisor for the job that is to be in the directory `place`; `keeps` says whether jobs may go on without a client.
 ///
 /// # Errors
 /// The system's; there is none then.
-pub(super) fn launch(
-    custody: &Custody,
+pub(super) fn raise(
+    place: &Path,
     start: &Start,
     keeps: bool,
     containment: &Containment,
-) -> io::Result<(UnixStream, Gone)> {
+) -> io::Result<Raised> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     containment.prepare(&start.spec.limits);
-    let words = [
-        SUPERVISE.as_bytes().to_vec(),
-        SUPERVISE.as_bytes().to_vec(),
-        custody.job().path().as_os_str().as_bytes().to_vec(),
-    ];
+    let words =
+        [SUPERVISE.as_bytes().to_vec(), SUPERVISE.as_bytes().to_vec(), place.as_os_str().as_bytes().to_vec()];
     let settings = [(containment.cgroup().is_some(), CGROUPS), (!keeps, NONE_KEPT)];
     let settings = settings.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.as_bytes().to_vec());
     let arguments = words.into_iter().chain(settings).map(CString::new).collect::<Result<Vec<_>, _>>()?;
     let request = request(start)?;
-    let stdio = [theirs.as_fd(), custody.lock().as_fd(), request.as_fd()];
+    let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    let stdio = [theirs.as_fd(), request.as_fd(), null.as_fd()];
     let process = Beside::start(containment, &arguments, &environment()?, stdio)?;
-    Ok((UnixStream::from_std(ours)?, Box::pin(process.ended())))
+    Ok(Raised { connection: ours, process })
+}
+
+impl Raised {
+    /// Puts it in charge of the job in `custody`, which is the one that it was started for, and which it must not begin yet.
+    ///
+    /// # Errors
+    /// The system's; it is in charge of nothing then, and ends.
+    pub(super) fn charge(self, custody: &Custody) -> io::Result<Charged> {
+        let locks = [custody.lock().as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&locks)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        sendmsg(&self.connection, &[IoSlice::new(b"\0")], &mut control, SendFlags::NOSIGNAL)?;
+        Ok(Charged(self))
+    }
+
+    /// Ends it: there is no job for it.
+    pub(super) async fn dismiss(self) {
+        drop(self.connection);
+        time::timeout(DISMISSAL, self.process.ended()).await.ok();
+    }
+}
+
+/// A supervisor that waits until it may begin. It ends, and the job never began, if that is not said.
+#[derive(Debug)]
+pub(super) struct Charged(Raised);
+
+impl Charged {
+    /// Has it begin.
+    ///
+    /// # Errors
+    /// The system's; it ends then.
+    pub(super) fn permit(self) -> io::Result<(UnixStream, Gone)> {
+        let Raised { mut connection, process } = self.0;
+        connection.write_all(b"\0")?;
+        Ok((UnixStream::from_std(connection)?, Box::pin(process.ended())))
+    }
+
+    /// Ends it.
+    pub(super) async fn dismiss(self) {
+        self.0.dismiss().await;
+    }
 }
 
 fn environment() -> io::Result<Vec<CString>> {

@@ -1,8 +1,9 @@
 //! Supervisors that are no processes of their own: for tests on a [`Stage`], where everything else of them is as it always is.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
 
 use common::message::Start;
 use tokio::net::UnixStream;
@@ -13,31 +14,83 @@ use crate::job::stage::Stage;
 use crate::process::Containment;
 use crate::store::Custody;
 
-/// As [`launch::launch`], but on this thread's stage, if there is one.
-pub(super) fn launch(
-    custody: &Custody,
+/// As [`launch::Raised`], but maybe on a stage.
+#[derive(Debug)]
+pub(super) enum Raised {
+    Process(launch::Raised),
+    OnStage(Stage, Box<Start>),
+}
+
+/// As [`launch::raise`], but on this thread's stage, if there is one.
+pub(super) fn raise(
+    place: &Path,
     start: &Start,
     keeps: bool,
     containment: &Containment,
-) -> io::Result<(UnixStream, Gone)> {
-    let Some(stage) = Stage::present() else { return launch::launch(custody, start, keeps, containment) };
+) -> io::Result<Raised> {
+    match Stage::present() {
+        Some(stage) => Ok(Raised::OnStage(stage, Box::new(start.clone()))),
+        None => launch::raise(place, start, keeps, containment).map(Raised::Process),
+    }
+}
+
+impl Raised {
+    /// As [`launch::Raised::charge`].
+    pub(super) fn charge(self, custody: &Custody) -> io::Result<Charged> {
+        match self {
+            Self::Process(raised) => raised.charge(custody).map(Charged::Process),
+            Self::OnStage(stage, start) => enter(&stage, *start, custody),
+        }
+    }
+
+    /// As [`launch::Raised::dismiss`].
+    pub(super) async fn dismiss(self) {
+        match self {
+            Self::Process(raised) => raised.dismiss().await,
+            Self::OnStage(..) => {}
+        }
+    }
+}
+
+/// As [`launch::Charged`], but maybe on a stage.
+pub(super) enum Charged {
+    Process(launch::Charged),
+    OnStage(StdUnixStream, Gone),
+}
+
+impl Charged {
+    /// As [`launch::Charged::permit`].
+    pub(super) fn permit(self) -> io::Result<(UnixStream, Gone)> {
+        match self {
+            Self::Process(charged) => charged.permit(),
+            Self::OnStage(mut connection, gone) => {
+                connection.write_all(b"\0")?;
+                Ok((UnixStream::from_std(connection)?, gone))
+            }
+        }
+    }
+
+    /// As [`launch::Charged::dismiss`].
+    pub(super) async fn dismiss(self) {
+        if let Self::Process(charged) = self {
+            charged.dismiss().await;
+        }
+    }
+}
+
+fn enter(stage: &Stage, start: Start, custody: &Custody) -> io::Result<Charged> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    let (path, lock) = (custody.job().path(), custody.lock().as_fd().try_clone_to_owned()?);
-    let charge = Charge {
-        connection: theirs,
-        listener: listen(path)?,
-        custody: Custody::inherit(path, lock).map_err(io::Error::other)?,
-        start: start.clone(),
-        has_cgroups: false,
-        keeps,
-    };
+    let (id, path, lock) =
+        (start.id.clone(), custody.job().path(), custody.lock().as_fd().try_clone_to_owned()?);
+    let custody = Custody::inherit(path, lock).map_err(io::Error::other)?;
+    let charge = Charge { connection: theirs, listener: listen(path)?, custody, start };
     let service = stage.supervisor();
     let serving = service.clone();
     let staying = tokio::spawn(async move { stay(charge, &serving).await });
-    stage.stays(start.id.clone(), service, staying.abort_handle());
+    stage.stays(id, service, staying.abort_handle());
     let gone = async move {
         staying.await.ok();
     };
-    Ok((UnixStream::from_std(ours)?, Box::pin(gone)))
+    Ok(Charged::OnStage(ours, Box::pin(gone)))
 }

@@ -6,7 +6,8 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IoSliceMut, Read};
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::{Path, PathBuf};
@@ -20,7 +21,9 @@ use common::message::{self, ClientMessage, Start};
 use common::stream::Budget;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::setsid;
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -46,6 +49,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 const TRIES: usize = 3600;
 
+/// How long the directory of its job may take to be written to the disk. A server that is gone is noticed at once.
+const MAKING: Duration = Duration::from_secs(600);
+
 /// Pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -57,47 +63,76 @@ pub(crate) fn is_wanted(mut arguments: impl Iterator<Item = OsString>) -> bool {
 /// The whole process.
 pub(crate) fn main() -> ExitCode {
     // Nobody reads what it would say; what has gone wrong shows in what is not written down.
-    match take_charge().and_then(serve) {
+    match Duty::take_up().and_then(serve) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// What a supervisor begins with.
+/// What a supervisor is started with.
+struct Duty {
+    connection: StdUnixStream,
+    /// Where its job will be.
+    path: PathBuf,
+    start: Start,
+    /// Whether the job can have a cgroup.
+    has_cgroups: bool,
+    /// Whether it may be kept when its client has left.
+    keeps: bool,
+}
+
+/// A job that it is in charge of.
 pub(super) struct Charge {
     pub(super) connection: StdUnixStream,
     pub(super) listener: StdUnixListener,
     pub(super) custody: Custody,
     pub(super) start: Start,
-    /// Whether the job can have a cgroup.
-    pub(super) has_cgroups: bool,
-    /// Whether it may be kept when its client has left.
-    pub(super) keeps: bool,
 }
 
-fn take_charge() -> io::Result<Charge> {
-    // Whoever starts it otherwise than the server does.
-    setsid().ok();
-    let is_said = |setting: &str| env::args_os().skip(3).any(|word| word == setting);
-    let (has_cgroups, keeps) = (is_said(launch::CGROUPS), !is_said(launch::NONE_KEPT));
-    let path = env::args_os().nth(2).map(PathBuf::from).ok_or(io::ErrorKind::InvalidInput)?;
-    let [connection, lock, request] = inherited()?;
-    let custody = Custody::inherit(&path, lock).map_err(io::Error::other)?;
-    let mut bytes = Vec::new();
-    File::from(request).take(limits::REQUEST_PAYLOAD as u64 + 1).read_to_end(&mut bytes)?;
-    let ClientMessage::Start(start) = message::decode(&bytes).map_err(io::Error::other)? else {
-        return Err(io::ErrorKind::InvalidData.into());
-    };
-    let listener = listen(&path)?;
-    reach(CrashPoint::Charged);
-    Ok(Charge { connection: StdUnixStream::from(connection), listener, custody, start, has_cgroups, keeps })
+impl Duty {
+    fn take_up() -> io::Result<Self> {
+        // Whoever starts it otherwise than the server does.
+        setsid().ok();
+        let is_said = |setting: &str| env::args_os().skip(3).any(|word| word == setting);
+        let (has_cgroups, keeps) = (is_said(launch::CGROUPS), !is_said(launch::NONE_KEPT));
+        let path = env::args_os().nth(2).map(PathBuf::from).ok_or(io::ErrorKind::InvalidInput)?;
+        let [connection, request] = inherited()?;
+        let mut bytes = Vec::new();
+        File::from(request).take(limits::REQUEST_PAYLOAD as u64 + 1).read_to_end(&mut bytes)?;
+        let ClientMessage::Start(start) = message::decode(&bytes).map_err(io::Error::other)? else {
+            return Err(io::ErrorKind::InvalidData.into());
+        };
+        Ok(Self { connection: connection.into(), path, start, has_cgroups, keeps })
+    }
+
+    /// Waits for the lock of the job, and is in charge of it. Nothing else is done meanwhile.
+    fn take_charge(self) -> io::Result<Charge> {
+        let lock = receive_lock(&self.connection)?;
+        let custody = Custody::inherit(&self.path, lock).map_err(io::Error::other)?;
+        let listener = listen(&self.path)?;
+        reach(CrashPoint::Charged);
+        Ok(Charge { connection: self.connection, listener, custody, start: self.start })
+    }
 }
 
-/// The three descriptors, which no command gets; the standard streams are nothing from here on.
-fn inherited() -> io::Result<[OwnedFd; 3]> {
+/// What [`launch::Raised::charge`] sends.
+fn receive_lock(connection: &StdUnixStream) -> io::Result<OwnedFd> {
+    connection.set_read_timeout(Some(MAKING))?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    // One byte, so that nothing of what follows is taken.
+    recvmsg(connection, &mut [IoSliceMut::new(&mut [0])], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut received = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    received.next().and_then(|mut locks| locks.next()).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Both descriptors, which no command gets; the standard streams are nothing from here on.
+fn inherited() -> io::Result<[OwnedFd; 2]> {
     let take = |descriptor| fcntl_dupfd_cloexec(descriptor, 3);
-    let taken =
-        [take(rustix::stdio::stdin())?, take(rustix::stdio::stdout())?, take(rustix::stdio::stderr())?];
+    let taken = [take(rustix::stdio::stdin())?, take(rustix::stdio::stdout())?];
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
@@ -117,17 +152,18 @@ pub(super) fn listen(directory: &Path) -> io::Result<StdUnixListener> {
     Ok(listener)
 }
 
-fn serve(charge: Charge) -> io::Result<()> {
+fn serve(duty: Duty) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(supervise(charge))
+    runtime.block_on(supervise(duty))
 }
 
-async fn supervise(charge: Charge) -> io::Result<()> {
+async fn supervise(duty: Duty) -> io::Result<()> {
     own_process();
     let mut config = Config::without_files();
-    config.jobs.keep = charge.keeps;
+    config.jobs.keep = duty.keeps;
     let live = Live::open(config).map_err(io::Error::other)?;
-    let service = Arc::new(Service::of_supervisor(live, charge.has_cgroups));
+    let service = Arc::new(Service::of_supervisor(live, duty.has_cgroups));
+    let charge = duty.take_charge()?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = async {
         terminate.recv().await;
@@ -143,11 +179,13 @@ async fn supervise(charge: Charge) -> io::Result<()> {
 
 /// Stays with the job until it is over, and everybody has heard of it.
 pub(super) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<()> {
-    let Charge { connection, listener, custody, start, .. } = charge;
+    let Charge { connection, listener, custody, start } = charge;
     connection.set_nonblocking(true)?;
-    let (first, listener) = (UnixStream::from_std(connection)?, UnixListener::from_std(listener)?);
+    let (mut first, listener) = (UnixStream::from_std(connection)?, UnixListener::from_std(listener)?);
     let output = Arc::new(Mutex::new(custody.output(LogLimits::default()).map_err(io::Error::other)?));
     let job = make_job(service, &custody, &output, &start)?;
+    // What `launch::Charged::permit` says.
+    time::timeout(MAKING, first.read_exact(&mut [0])).await??;
     let sessions = TaskTracker::new();
     let serving = async {
         serve_connection(service, &sessions, first);

@@ -9,8 +9,9 @@ fn truths(point: CrashPoint) -> &'static [Verdict] {
         Asked | Spawned | StartSaid | OutputKept | OutputSaid | Exited | Reaped => &[Verdict::Lost],
         // Said, and maybe on its way already.
         EndSaid => &[Verdict::Lost, Verdict::Whole],
-        IntentWritten | SupervisorSpawned | LockGiven | Charged | Begun | StartWritten | StartRelayed
-        | OutputRelayed | OutputSynced | EndWritten | EndRelayed | SupervisorLeft | Forgotten => &[],
+        IntentWritten | SupervisorSpawned | LockGiven | Charged | IntentDurable | Permitted | Begun
+        | StartWritten | StartRelayed | OutputRelayed | OutputSynced | EndWritten | EndRelayed
+        | SupervisorLeft | Forgotten => &[],
     }
 }
 

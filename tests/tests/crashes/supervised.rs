@@ -30,8 +30,8 @@ impl First {
 fn is_in_server(point: CrashPoint) -> bool {
     use CrashPoint::*;
     match point {
-        Asked | IntentWritten | SupervisorSpawned | LockGiven | StartRelayed | OutputRelayed | EndRelayed
-        | Forgotten => true,
+        Asked | IntentWritten | SupervisorSpawned | LockGiven | IntentDurable | Permitted | StartRelayed
+        | OutputRelayed | EndRelayed | Forgotten => true,
         Charged | Begun | Spawned | StartWritten | StartSaid | OutputKept | OutputSaid | Exited | Reaped
         | OutputSynced | EndWritten | EndSaid | SupervisorLeft => false,
     }
@@ -41,8 +41,10 @@ fn is_in_server(point: CrashPoint) -> bool {
 fn truths(point: CrashPoint, victim: Victim) -> &'static [Verdict] {
     use CrashPoint::*;
     match (victim, point) {
-        // Nothing was handed to anybody.
-        (Victim::Server, IntentWritten) => &[Verdict::NeverRan],
+        // The supervisor was not told to begin.
+        (Victim::Server, IntentWritten | LockGiven | IntentDurable) => &[Verdict::NeverRan],
+        // Whether the intent was written, or the supervisor told to begin, is decided at the same time.
+        (Victim::Server, SupervisorSpawned | Charged) => &[Verdict::NeverRan, Verdict::Whole],
         (Victim::Server, _) => &[Verdict::Whole],
         (_, Charged) => &[Verdict::NeverRan],
         (_, Begun | Spawned | OutputKept | Exited | Reaped | OutputSynced) => &[Verdict::Lost],

@@ -80,7 +80,10 @@ pub(super) fn request_at(
 /// Somebody asks for a job for the first time, after everything that was [`request`]ed.
 pub(super) fn create(store: &Store, owner: Owner, id: &str) -> Custody {
     match request_at(store, owner, id, "make", Timestamp(NOW.0 + 1)).unwrap() {
-        Creation::New(custody) => custody,
+        Creation::New(custody) => {
+            store.persist().unwrap();
+            custody
+        }
         Creation::Existing(job) => panic!("there is {job:?}"),
     }
 }
