@@ -5,10 +5,15 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use tests::{Mark, Ran, Running, TestServer};
+use rustix::process::Signal;
+use tests::{DEADLINE, Mark, Ran, Running, TestServer, wait_until};
 
 /// How soon everything works when there is room again.
 const RECOVERY: Duration = Duration::from_secs(5);
+
+/// How soon the end of a job is said whose output cannot be written down: HUP and TERM, what its processes leave in the pipe, the
+/// disk's time, and some for a machine that is busy.
+const END: Duration = Duration::from_secs(3 + 30 + 12);
 
 /// A server whose state is on a disk of 64 MiB; `None`, said on stderr, where none may be mounted.
 fn server() -> Option<TestServer> {
@@ -88,4 +93,51 @@ fn a_job_whose_disk_is_full_waits_for_room_and_goes_on_when_there_is_some() {
     let whole: String = (1..=100_000).map(|number| format!("{number}\n")).collect();
     let logs = Ran::of(server.client().args(["logs", "quiet"])).succeeds();
     assert!(logs == format!("begun\n{whole}"), "{} bytes", logs.len());
+}
+
+#[test]
+fn a_job_that_ends_while_its_disk_is_full_says_from_where_its_output_is_lost_and_keeps_nobody_waiting() {
+    let Some(mut server) = server() else { return };
+    let gate = server.path("gate");
+    let open = gate.display();
+    let start = |options: &[&str], script: &str| {
+        let script = format!("echo begun; until [ -e {open} ]; do sleep 0.02; done; {script}");
+        let mut run = Running::start(server.client().args(["run", "--id"]).args(options).arg(script));
+        run.wait_for_stdout("begun\n");
+        run
+    };
+    let exits = start(&["exits"], "seq 10000; exit 5");
+    let is_slow = start(&["is-slow", "--timeout", "4s"], "yes");
+    let mut is_ended = start(&["is-ended"], "yes");
+    let mut is_left = start(&["is-left"], "trap '' INT; yes");
+    fill(&server);
+    std::fs::write(&gate, "").unwrap();
+    // What the first of them writes is on its way when there is no more room.
+    Ran::of(server.client().args(["wait", "--timeout", "1s", "exits"])).exits(124);
+    let since = Instant::now();
+    is_ended.signal(Signal::TERM);
+    // Two signals sent in one breath arrive as one, so it is pressed until it has worked.
+    wait_until("the client leaves", DEADLINE, || {
+        is_left.has_ended() || {
+            is_left.signal(Signal::INT);
+            false
+        }
+    });
+    is_left.finish().exits(130);
+    assert!(since.elapsed() < Duration::from_secs(5), "it took {:?} to leave", since.elapsed());
+    for (client, end) in [(is_ended, "killed by SIGTERM"), (exits, "exited with 5"), (is_slow, "timed out")] {
+        let ran = client.finish();
+        let lost = format!("stdout is not kept from byte {} on: no space left on device", ran.stdout.len());
+        let message = ran.complains("client", 125);
+        let expected = format!("the outcome is lost: {end}, but a stream of it was cut: {lost}");
+        assert!(message.contains(&expected), "{message} in place of {expected}");
+        assert!(since.elapsed() < END, "it took {:?} until {end}", since.elapsed());
+    }
+    // It is written down, and what was kept can be read.
+    let message = Ran::of(server.client().args(["wait", "exits"])).complains("client", 125);
+    assert!(message.contains("exited with 5"), "{message}");
+    assert!(Ran::of(server.client().args(["logs", "exits"])).succeeds().starts_with("begun\n1\n2\n"));
+    server.still_serves();
+    make_room(&server);
+    server.run(["--id", "next", "true"]).exits(0);
 }

@@ -1,15 +1,18 @@
 //! One output stream of a job, between the command's pipe and whoever is attached.
 //!
 //! - [`buffer`]: of a job that ends with its server, in memory and a [`spool`]
-//! - [`log`]: of one that outlives it, on the disk
+//! - [`log`]: of one that outlives it, on the disk; `stall`: how long it waits for one that is full
 //!
 //! Knows no pipe and no connection. What it holds is bounded in either case; then there is no room, and the command waits.
 
 mod buffer;
 mod log;
 mod spool;
+mod stall;
 
 use bytes::Bytes;
+use common::frame::StreamId;
+use thiserror::Error;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use log::Log;
@@ -59,6 +62,17 @@ impl Room {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Closed;
 
+/// The rest of a stream could not be written down, and is not waited for any more.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{stream} is not kept from byte {from} on: {reason}")]
+pub(crate) struct NotKept {
+    stream: StreamId,
+    /// Offset of the first byte that is lost.
+    from: u64,
+    /// The system's.
+    reason: String,
+}
+
 /// Does the same with either.
 macro_rules! either {
     ($self:ident, $outlet:ident => $action:expr) => {
@@ -97,11 +111,22 @@ impl Outlet {
     }
 
     /// Puts `bytes` in, no more than there is `room` for, and in the way that it says.
-    pub(crate) async fn put(&self, bytes: Bytes, room: Room) {
+    ///
+    /// # Errors
+    /// [`NotKept`], with the rest of them lost: only after [`Outlet::hurry`].
+    pub(crate) async fn put(&self, bytes: Bytes, room: Room) -> Result<(), NotKept> {
         match (self, room) {
             (Self::Buffer(buffer), Room::Memory(_)) => buffer.push(bytes),
             (Self::Buffer(buffer), Room::Disk(_)) => buffer.spill(bytes).await,
-            (Self::Log(log), _) => log.append(bytes).await,
+            (Self::Log(log), _) => log.append(bytes).await?,
+        }
+        Ok(())
+    }
+
+    /// Nobody is left to write but for what is on its way: from now on a disk that takes none of it is not waited for without end.
+    pub(crate) fn hurry(&self) {
+        if let Self::Log(log) = self {
+            log.hurry();
         }
     }
 

@@ -99,7 +99,7 @@ impl Output<'_> {
                             patience.left = patience.left.map(|left| left.saturating_sub(read));
                             read_size = next_size(read_size, read, pipe);
                             let bytes = buffer::share(bytes);
-                            self.outlet.put(bytes, room).await;
+                            self.outlet.put(bytes, room).await.map_err(io::Error::other)?;
                             reach(CrashPoint::OutputKept);
                         }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

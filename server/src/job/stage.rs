@@ -373,7 +373,9 @@ impl Play {
                         let bytes = content(stream, offset, left.min(room.bytes()));
                         left -= bytes.len();
                         self.lock().written[index] += bytes.len() as u64;
-                        outlet.put(bytes, room).await;
+                        if outlet.put(bytes, room).await.is_err() {
+                            break;
+                        }
                     }
                 }
             }

@@ -268,7 +268,7 @@ impl Supervisor<'_> {
                     waiting.feeding = false;
                     if let Err(error) = fed {
                         // The command may have taken what was cut for the whole.
-                        self.failure = Some(error.to_string());
+                        self.failed(&error.to_string());
                     }
                     continue;
                 }
@@ -308,7 +308,11 @@ impl Supervisor<'_> {
             for action in std::mem::take(&mut actions) {
                 match action {
                     Action::SignalTree(signal) => self.process.signal_tree(signal).await,
-                    Action::StopReading => self.stop_reading.cancel(),
+                    Action::StopReading => {
+                        self.stop_reading.cancel();
+                        self.job.stdout.hurry();
+                        self.job.stderr.hurry();
+                    }
                     Action::LookAtTree if self.process.tree_is_gone().await => {
                         actions.extend(self.rules.handle(Event::TreeGone, Instant::now()));
                     }
@@ -328,6 +332,12 @@ impl Supervisor<'_> {
         None
     }
 
+    /// Something makes the outcome uncertain; beside what did before.
+    fn failed(&mut self, error: &str) {
+        let before = self.failure.take().map(|before| format!("{before}; "));
+        self.failure = Some(before.unwrap_or_default() + error);
+    }
+
     /// Whether an output was left open, once both have ended.
     fn outputs_ended(&mut self, sources: &[Source; 2]) -> Option<bool> {
         let mut left_open = false;
@@ -335,7 +345,7 @@ impl Supervisor<'_> {
             match source {
                 Source::Open(_) => return None,
                 Source::Over(Ok(open)) => left_open |= open,
-                Source::Over(Err(error)) => self.failure = Some(error.clone()),
+                Source::Over(Err(error)) => self.failed(error),
             }
         }
         Some(left_open)

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::limits;
+use common::reason::system_reason;
 use tokio::sync::Notify;
 use tokio::time;
 use tracing::warn;
 
-use super::{Closed, Read, Room};
+use super::stall::Stall;
+use super::{Closed, NotKept, Read, Room};
 use crate::background::aside;
+use crate::clock;
 use crate::store::{LogReader, LogStream, Output, StoreError, Timestamp};
 
 /// How soon a full disk is tried again: somebody may have made room.
@@ -42,6 +45,7 @@ struct State {
     unattended: bool,
     /// The client has everything below.
     released: u64,
+    stall: Stall,
 }
 
 impl Log {
@@ -97,8 +101,10 @@ impl Log {
     }
 
     /// Appends all of `bytes`, waiting for room; drops what is left when nobody wants more.
-    pub(super) async fn append(&self, mut bytes: Bytes) {
-        let mut told = false;
+    ///
+    /// # Errors
+    /// [`NotKept`] once its job is ending and the disk has had its time.
+    pub(super) async fn append(&self, mut bytes: Bytes) -> Result<(), NotKept> {
         while !bytes.is_empty() && !self.is_closed() {
             let drained = self.drained.notified();
             let appended = self.lock().append(&bytes);
@@ -110,13 +116,16 @@ impl Log {
                 // Whatever is written, nobody can have it.
                 Err(_) if self.is_removed() => self.close(),
                 Err(error) => {
-                    if !std::mem::replace(&mut told, true) {
-                        warn!(%error, "cannot keep output: its command has to wait");
-                    }
+                    self.lock().refused(&error)?;
                     time::timeout(TRY_AGAIN, drained).await.ok();
                 }
             }
         }
+        Ok(())
+    }
+
+    pub(super) fn hurry(&self) {
+        self.lock().stall.ends(clock::now());
     }
 
     fn is_removed(&self) -> bool {
@@ -244,6 +253,7 @@ impl State {
             overwrite: false,
             unattended: false,
             released: 0,
+            stall: Stall::default(),
         }
     }
 
@@ -262,7 +272,26 @@ impl State {
             other => other?,
         };
         (self.oldest, self.end) = (output.oldest(self.stream), output.end(self.stream));
+        self.stall.is_over(clock::now());
         Ok(written)
+    }
+
+    /// Nothing was appended; whether that is to be tried again.
+    fn refused(&mut self, error: &StoreError) -> Result<(), NotKept> {
+        let now = clock::now();
+        let reason = match error {
+            // It is the reader who makes room, who may take as long as they like.
+            StoreError::OutputFull { .. } => {
+                self.stall.is_over(now);
+                return Ok(());
+            }
+            StoreError::DiskFull { source, .. } | StoreError::System { source, .. } => system_reason(source),
+            other => other.to_string(),
+        };
+        if self.stall.goes_on(now) {
+            return Ok(());
+        }
+        Err(NotKept { stream: self.stream.into(), from: self.end, reason })
     }
 
     fn find(&self, offset: u64) -> Found {
@@ -279,4 +308,62 @@ impl State {
 
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{Digest, JobId, Program, Spec};
+
+    use super::super::stall::LAST_WAIT;
+    use super::*;
+    use crate::authorize::Owner;
+    use crate::store::{Creation, Custody, LogLimits, Request, Store};
+
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// A job whose log goes on in a new file at byte 16, which is made impossible: what a disk would say that is full.
+    fn job(directory: &std::path::Path) -> (Custody, Log) {
+        let store = Store::open(&directory.join("jobs"), Timestamp(1)).unwrap();
+        let (id, spec): (JobId, _) = ("x".parse().unwrap(), Spec::new(Program::Shell("true".into())));
+        let (owner, digest) = (Owner::User(1), Digest::from_bytes([1; 32]));
+        let request = Request { owner, id: &id, digest, spec: &spec, first_sent: Timestamp(2) };
+        let Ok((Creation::New(custody), _)) = store.create(request, Timestamp(2)) else {
+            panic!("it is new")
+        };
+        let output = custody.output(LogLimits { segment: 16, job: 1024 }).unwrap();
+        std::fs::create_dir(next_file(&custody)).unwrap();
+        let reader = custody.job().log(LogStream::Stdout).unwrap();
+        let log = Log::written(LogStream::Stdout, reader, Arc::new(Mutex::new(output)));
+        (custody, log)
+    }
+
+    fn next_file(custody: &Custody) -> PathBuf {
+        custody.job().path().join(format!("stdout.{:016x}", 16))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_may_go_on_waits_for_the_disk_and_loses_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let (custody, log) = job(directory.path());
+        let mut appending = std::pin::pin!(log.append(Bytes::from_static(&[b'x'; 20])));
+        assert!(time::timeout(DAY, &mut appending).await.is_err(), "it did not wait");
+        std::fs::remove_dir(next_file(&custody)).unwrap();
+        assert_eq!(appending.await, Ok(()));
+        assert_eq!(log.kept(), (0, 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_rest_of_a_job_that_is_ending_is_not_waited_for_without_end_and_says_from_where_it_is_lost() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_custody, log) = job(directory.path());
+        let mut appending = std::pin::pin!(log.append(Bytes::from_static(&[b'x'; 20])));
+        assert!(time::timeout(DAY, &mut appending).await.is_err(), "it did not wait");
+        log.hurry();
+        let before = time::Instant::now();
+        let lost = time::timeout(DAY, appending).await.expect("it waits").unwrap_err();
+        assert_eq!(lost.to_string(), "stdout is not kept from byte 16 on: file exists");
+        let waited = before.elapsed();
+        assert!(LAST_WAIT <= waited && waited < LAST_WAIT + 2 * TRY_AGAIN, "{waited:?}");
+        assert_eq!(log.kept(), (0, 16));
+    }
 }
