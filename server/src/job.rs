@@ -34,7 +34,7 @@ pub(crate) use presence::{Departure, RETURN};
 pub(crate) use registry::{Place, Registered, Registry};
 #[cfg(test)]
 pub(crate) use stage::run;
-pub(crate) use state::{Job, NoHold};
+pub(crate) use state::{Job, NoHold, waits_for_disk};
 #[cfg(not(test))]
 pub(crate) use task::run;
 

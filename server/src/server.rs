@@ -368,11 +368,13 @@ async fn watch(service: Arc<Service>) {
         }
     };
     let supervised = supervised::tend(&service);
+    let disk = supervised::watch_disk(&service);
     tokio::join!(
         service.sessions.watch(&service.door.keys),
         reports,
         service.containment.reap_orphans(),
-        supervised
+        supervised,
+        disk
     );
 }
 

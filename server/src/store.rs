@@ -140,6 +140,15 @@ impl Store {
         Ok(Self { root, quotas, logs, boot, accounts: Mutex::default() })
     }
 
+    /// Bytes that the file system still has for this user.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn room(&self) -> Result<u64, StoreError> {
+        let size = fstatvfs(&self.root).map_err(|error| StoreError::system(self.root.path(), error))?;
+        Ok(size.f_bavail.saturating_mul(size.f_frsize))
+    }
+
     /// How much output of a job is kept, as its supervisor is to be told.
     pub fn log_limits(&self) -> LogLimits {
         self.logs

@@ -10,11 +10,13 @@
 //! - [`launch`]: how it is started
 //! - [`relay`]: how a client's connection reaches it
 //! - [`listing`]: what is said of all of them
+//! - [`full_disk`]: what the log says when their output has no room
 //! - [`watch`]: what the server does about them that nobody has asked for
 //! - [`Supervised`]: what the server knows of such jobs, which is what the store says
 //!
 //! The server holds no truth about them: it can be killed, and the next one finds everything where it was.
 
+mod full_disk;
 mod launch;
 mod listing;
 mod relay;
@@ -36,6 +38,7 @@ use tokio::net::UnixStream;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
+pub(crate) use full_disk::watch_disk;
 pub(crate) use launch::Gone;
 #[cfg(not(test))]
 use launch::{Raised, raise};

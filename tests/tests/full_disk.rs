@@ -114,6 +114,12 @@ fn a_job_that_ends_while_its_disk_is_full_says_from_where_its_output_is_lost_and
     std::fs::write(&gate, "").unwrap();
     // What the first of them writes is on its way when there is no more room.
     Ran::of(server.client().args(["wait", "--timeout", "1s", "exits"])).exits(124);
+    let list = Ran::of(server.client().arg("jobs")).succeeds();
+    let line = list.lines().find(|line| line.starts_with("exits ")).unwrap();
+    assert!(
+        line.contains("127.0.0.1:") && line.ends_with(", waits for the disk, which takes no more"),
+        "{list}"
+    );
     let since = Instant::now();
     is_ended.signal(Signal::TERM);
     // Two signals sent in one breath arrive as one, so it is pressed until it has worked.
@@ -133,6 +139,8 @@ fn a_job_that_ends_while_its_disk_is_full_says_from_where_its_output_is_lost_and
         assert!(message.contains(&expected), "{message} in place of {expected}");
         assert!(since.elapsed() < END, "it took {:?} until {end}", since.elapsed());
     }
+    let warning = "the disk is full: commands wait until their output can be written down";
+    assert_eq!(server.log().matches(warning).count(), 1, "{}", server.log());
     // It is written down, and what was kept can be read.
     let message = Ran::of(server.client().args(["wait", "exits"])).complains("client", 125);
     assert!(message.contains("exited with 5"), "{message}");
@@ -140,4 +148,5 @@ fn a_job_that_ends_while_its_disk_is_full_says_from_where_its_output_is_lost_and
     server.still_serves();
     make_room(&server);
     server.run(["--id", "next", "true"]).exits(0);
+    wait_until("the log says that there is room", DEADLINE, || server.log().contains("has room again"));
 }

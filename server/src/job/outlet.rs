@@ -123,6 +123,11 @@ impl Outlet {
         Ok(())
     }
 
+    /// Whether the disk takes nothing at present, so that the command waits.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        matches!(self, Self::Log(log) if log.waits_for_disk())
+    }
+
     /// Nobody is left to write but for what is on its way: from now on a disk that takes none of it is not waited for without end.
     pub(crate) fn hurry(&self) {
         if let Self::Log(log) = self {

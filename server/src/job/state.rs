@@ -16,6 +16,7 @@ use common::stream::{Budget, Inbound};
 use tokio::sync::{Notify, watch};
 
 pub(super) use past::Past;
+pub(crate) use past::waits_for_disk;
 pub(crate) use seat::NoHold;
 
 use past::shown;

@@ -17,7 +17,7 @@ use crate::scope::Scope;
 use crate::store::{self, Intent, LogStream, State, Store};
 
 /// How long a supervisor may take to say who is attached: who asks for a list waits for the slowest.
-const ANSWER: Duration = Duration::from_secs(1);
+pub(super) const ANSWER: Duration = Duration::from_secs(1);
 
 /// Supervisors that are asked at the same time.
 const ASKED_AT_ONCE: usize = 64;
@@ -78,7 +78,7 @@ impl Supervised {
     }
 
     /// What the supervisor itself says.
-    async fn ask(&self, owner: Owner, id: &JobId) -> Option<JobSummary> {
+    pub(super) async fn ask(&self, owner: Owner, id: &JobId) -> Option<JobSummary> {
         let store = Arc::clone(&self.store);
         let id = id.clone();
         let job = self.on_disk(move || store.find(&owner, &id)).await.ok()?;

@@ -37,6 +37,11 @@ impl Watched {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert((owner, id.clone()))
     }
 
+    /// All that are.
+    pub(super) fn all(&self) -> Vec<(Owner, JobId)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     fn leave(&self, owner: Owner, id: &JobId) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(owner, id.clone()));
     }

@@ -124,6 +124,10 @@ impl Log {
         Ok(())
     }
 
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.lock().stall.is_there()
+    }
+
     pub(super) fn hurry(&self) {
         self.lock().stall.ends(clock::now());
     }

@@ -38,6 +38,11 @@ impl Stall {
         self.waited + self.wait(now) < LAST_WAIT
     }
 
+    /// Whether the disk is waited for.
+    pub(super) fn is_there(&self) -> bool {
+        self.refused.is_some()
+    }
+
     /// How much of the present wait counts.
     fn wait(&self, now: Instant) -> Duration {
         match (self.ending, self.refused) {
@@ -57,7 +62,8 @@ mod tests {
     #[test]
     fn a_command_that_may_go_on_waits_for_days() {
         let (mut stall, now) = (Stall::default(), Instant::now());
-        assert!(stall.goes_on(now) && stall.goes_on(now + DAY));
+        assert!(!stall.is_there());
+        assert!(stall.goes_on(now) && stall.goes_on(now + DAY) && stall.is_there());
     }
 
     #[test]
@@ -86,6 +92,7 @@ mod tests {
         stall.ends(now);
         assert!(stall.goes_on(now));
         stall.is_over(now + 20 * SECOND);
+        assert!(!stall.is_there());
         assert!(stall.goes_on(now + DAY));
         assert!(stall.goes_on(now + DAY + 9 * SECOND));
         assert!(!stall.goes_on(now + DAY + 10 * SECOND));

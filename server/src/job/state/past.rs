@@ -77,19 +77,33 @@ impl Job {
             let (oldest, end) = self.outlet(stream).map_or((0, 0), Outlet::kept);
             Kept { stream, oldest, end }
         });
+        let waits = self.stdout.waits_for_disk() || self.stderr.waits_for_disk();
         let seat = self.lock();
+        let writer = seat.writer.as_ref().map(|writer| writer.peer().to_string());
         JobSummary {
             id: self.id.clone(),
             state,
             command: self.command.clone(),
             started_unix_ms: unix_ms(self.requested),
-            writer: seat.writer.as_ref().map(|writer| writer.peer().to_string()),
+            writer: if waits { Some(with_wait(writer)) } else { writer },
             readers: seat.readers,
             supervised: false,
             owner: None,
             kept: kept.to_vec(),
         }
     }
+}
+
+/// Behind who is attached to a job whose command waits for the disk: a list has no other place for it.
+const WAITS: &str = "waits for the disk, which takes no more";
+
+fn with_wait(writer: Option<String>) -> String {
+    writer.map_or_else(|| WAITS.to_owned(), |writer| format!("{writer}, {WAITS}"))
+}
+
+/// Whether this was said of a job.
+pub(crate) fn waits_for_disk(summary: &JobSummary) -> bool {
+    summary.writer.as_ref().is_some_and(|writer| writer.ends_with(WAITS))
 }
 
 /// A command as a list shows it.
