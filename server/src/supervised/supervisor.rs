@@ -45,9 +45,14 @@ use crate::store::{Custody, LogLimits, LogStream, Output, Started, Timestamp};
 /// How long those who are attached at the end may take to hear of it here; then they get the rest from the disk.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How often a full disk is tried again for the end of the job, which nobody may lose; and how often.
+/// How soon a disk is tried again that does not take the end of the job, for which room was reserved where a file system can.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-const TRIES: usize = 3600;
+
+/// How often before those who are attached are told all the same: they wait no longer than for output that is not taken.
+const TRIES_BEFORE: usize = 30;
+
+/// And how often after that, for those who ask later.
+const TRIES_AFTER: usize = 3600;
 
 /// How long the directory of its job may take to be written to the disk. A server that is gone is noticed at once.
 const MAKING: Duration = Duration::from_secs(600);
@@ -206,8 +211,7 @@ pub(super) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<(
         let record = record_start(&job, &custody);
         let run = async {
             let ended = job::run(&job, start.spec, permission, service).await;
-            record_end(&custody, &output, &ended).await;
-            job.conclude(ended)
+            conclude(&job, &custody, &output, ended).await;
         };
         tokio::join!(run, record);
     };
@@ -269,14 +273,70 @@ async fn record_start(job: &Job, custody: &Custody) {
     }
 }
 
-/// Writes down how it has ended, before anybody is told.
-async fn record_end(custody: &Custody, output: &Mutex<Output>, ended: &Ended) {
+/// Writes down how it has ended, and has everybody know: in this order, unless the disk does not take it.
+async fn conclude(job: &Job, custody: &Custody, output: &Mutex<Output>, ended: Ended) {
     output.lock().unwrap_or_else(PoisonError::into_inner).sync().ok();
     reach(CrashPoint::OutputSynced);
-    for _ in 0..TRIES {
+    let written = record_end(custody, &ended, TRIES_BEFORE).await;
+    job.conclude(ended.clone());
+    if !written {
+        record_end(custody, &ended, TRIES_AFTER).await;
+    }
+}
+
+/// Writes down how it has ended; whether that is done, or nobody can ask for it any more.
+async fn record_end(custody: &Custody, ended: &Ended, tries: usize) -> bool {
+    for _ in 0..tries {
         if custody.end(ended, Timestamp::now()).is_ok() || custody.job().is_removed() {
-            return reach(CrashPoint::EndWritten);
+            reach(CrashPoint::EndWritten);
+            return true;
         }
         time::sleep(TRY_AGAIN).await;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::{JobId, Outcome, Program, Spec};
+    use common::message::AttachmentId;
+
+    use super::*;
+    use crate::store::{Creation, Request, State, Store};
+
+    /// A job that runs, and whose end cannot be written down while a directory is in the way of its record.
+    fn job(directory: &Path) -> (Arc<Job>, Custody, Arc<Mutex<Output>>, PathBuf) {
+        let store = Store::open(&directory.join("jobs"), Timestamp(1)).unwrap();
+        let (id, spec): (JobId, _) = ("x".parse().unwrap(), Spec::new(Program::Shell("true".into())));
+        let start = Start::new(id, AttachmentId(1), spec).unwrap();
+        let Start { id, digest, spec, .. } = &start;
+        let request = Request { owner: Owner::User(1), id, digest: *digest, spec, first_sent: Timestamp(2) };
+        let Ok((Creation::New(custody), _)) = store.create(request, Timestamp(2)) else {
+            panic!("it is new")
+        };
+        custody.begin(None, Timestamp(3)).unwrap();
+        let obstacle = custody.job().path().join(".ended");
+        std::fs::remove_file(&obstacle).unwrap();
+        std::fs::create_dir(&obstacle).unwrap();
+        let service = Service::of_supervisor(Live::open(Config::without_files()).unwrap(), false);
+        let output = Arc::new(Mutex::new(custody.output(LogLimits::default()).unwrap()));
+        let job = make_job(&service, &custody, &output, &start).unwrap();
+        (job, custody, output, obstacle)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_end_that_the_disk_does_not_take_is_said_after_half_a_minute_and_written_down_when_it_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let (job, custody, output, obstacle) = job(directory.path());
+        let ended = Ended::without_output(Outcome::Exited(3));
+        let mut concluding = std::pin::pin!(conclude(&job, &custody, &output, ended));
+        assert!(time::timeout(Duration::from_secs(28), &mut concluding).await.is_err());
+        assert_eq!(job.ended(), None);
+        assert!(time::timeout(Duration::from_secs(4), &mut concluding).await.is_err());
+        assert_eq!(job.ended().unwrap().outcome, Outcome::Exited(3));
+        std::fs::remove_dir(obstacle).unwrap();
+        time::timeout(Duration::from_secs(2), concluding).await.unwrap();
+        let State::Ended(end) = custody.job().state().unwrap() else { panic!("it is not written down") };
+        assert_eq!(end.ended.outcome, Outcome::Exited(3));
     }
 }
