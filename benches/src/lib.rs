@@ -3,7 +3,7 @@
 //! Everything that is compared is measured in turns, a run of each per round, so that a neighbour's load falls on all
 //! alike; what counts are the ratios. No test depends on any of it.
 //!
-//! - `cold`, `warm`, `throughput`, `memory`, `connections`, `round_trips`: a measurement each
+//! - `cold`, `warm`, `detached`, `throughput`, `memory`, `connections`, `round_trips`: a measurement each
 //! - `under_test`, `peers`: the real server and client, and the tools beside them
 //! - `race`, `statistics`, `goal`, `report`: taking turns, counting, judging, printing
 //! - `sandbox`, `keys`, `daemon`: a home for it all, what lets clients in, programs in the background
@@ -12,6 +12,7 @@
 mod cold;
 mod connections;
 mod daemon;
+mod detached;
 mod goal;
 mod keys;
 mod memory;
@@ -65,6 +66,7 @@ fn run(options: &Options) -> Result<Report> {
         let result = match part {
             Part::Cold => cold::measure(options, &programs, &mut report),
             Part::Warm => warm::measure(options, &programs, &mut report),
+            Part::Detached => detached::measure(options, &programs, &mut report),
             Part::Throughput => throughput::measure(options, &programs, &mut report),
             Part::Memory => memory::measure(options, &programs, descriptors, &mut report),
             Part::Connections => connections::measure(options, &programs, descriptors, &mut report),

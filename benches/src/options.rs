@@ -27,6 +27,8 @@ pub(crate) enum Part {
     Cold,
     /// A command on a connection that is open already.
     Warm,
+    /// A job that outlives its server, until its client knows that it runs.
+    Detached,
     /// Bytes from and to a command.
     Throughput,
     /// What a job that does nothing costs the server.

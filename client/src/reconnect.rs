@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use common::limits;
-
 /// The first pause, and the longest. The first attempt comes at once: most lines are back by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// By when a server has surely noticed that a line is lost: what is promised, and more than it takes.
+const NOTICED: Duration = Duration::from_secs(60);
 
 /// How long a server on this machine is waited for: what keeps it away longer is not a line.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,7 +31,7 @@ impl Attempts {
         let patience = match (grace.is_zero(), local) {
             (true, _) => Duration::ZERO,
             (false, true) => LOCAL_PATIENCE,
-            (false, false) => grace.saturating_add(limits::LOST_AFTER),
+            (false, false) => grace.saturating_add(NOTICED),
         };
         Self { patience, pause: FIRST_PAUSE }
     }
