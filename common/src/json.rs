@@ -22,13 +22,18 @@ impl Formatter for TerminalSafe {
             match piece.char_indices().next_back() {
                 Some((at, c)) if is_unsafe(c) => {
                     writer.write_all(piece.as_bytes().get(..at).unwrap_or_default())?;
-                    write!(writer, "\\u{:04x}", u32::from(c))?;
+                    writer.write_all(notation(c).as_bytes())?;
                 }
                 _ => writer.write_all(piece.as_bytes())?,
             }
         }
         Ok(())
     }
+}
+
+/// How a JSON string spells `c` out: as one or two units of UTF-16.
+pub fn notation(c: char) -> String {
+    c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
 }
 
 /// `value` on one line, with its end.
@@ -48,9 +53,9 @@ mod tests {
 
     #[test]
     fn nothing_in_a_line_moves_a_cursor_or_turns_the_text() {
-        let text = "a\x1b[2J\u{9b}\u{7f}\u{202e}\r\nö\u{2028}z";
+        let text = "a\x1b[2J\u{9b}\u{7f}\u{202e}\r\nö\u{2028}z\u{e0041}";
         let line = String::from_utf8(line(&text).unwrap()).unwrap();
-        assert_eq!(line, "\"a\\u001b[2J\\u009b\\u007f\\u202e\\r\\nö\\u2028z\"\n");
+        assert_eq!(line, "\"a\\u001b[2J\\u009b\\u007f\\u202e\\r\\nö\\u2028z\\udb40\\udc41\"\n");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use clap::ValueEnum;
 use common::escape::{escape, is_unsafe};
+use common::json::notation;
 use serde::Deserialize;
 use serde_json::json;
 use tracing_subscriber::filter::LevelFilter;
@@ -173,11 +174,10 @@ fn safe(event: &str, format: LogFormat) -> String {
     let (line, end) = event.strip_suffix('\n').map_or((event, ""), |line| (line, "\n"));
     let safe = match format {
         LogFormat::Text => escape(line).into_owned(),
-        // Such characters stand in JSON's strings alone, and what is one there has four digits.
-        LogFormat::Json => line
-            .chars()
-            .map(|c| if is_unsafe(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() })
-            .collect(),
+        // Such characters stand in JSON's strings alone.
+        LogFormat::Json => {
+            line.chars().map(|c| if is_unsafe(c) { notation(c) } else { c.to_string() }).collect()
+        }
     };
     safe + end
 }
@@ -188,9 +188,12 @@ mod tests {
 
     #[test]
     fn an_event_stays_one_line_in_either_form() {
-        let said = "x\n{\"event\":\"y\"}\u{1b}[2J\u{7f}\u{9b}\u{202e}";
+        let said = "x\n{\"event\":\"y\"}\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{e0041}";
         let text = safe(&format!("WARN refused reason={said}\n"), LogFormat::Text);
-        assert_eq!(text, "WARN refused reason=x\\x0a{\"event\":\"y\"}\\x1b[2J\\x7f\\u{9b}\\u{202e}\n");
+        assert_eq!(
+            text,
+            "WARN refused reason=x\\x0a{\"event\":\"y\"}\\x1b[2J\\x7f\\u{9b}\\u{202e}\\u{e0041}\n"
+        );
         let json = safe(&format!("{}\n", serde_json::json!({ "reason": said })), LogFormat::Json);
         assert!(!json.trim_end_matches('\n').contains(is_unsafe), "{json:?}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["reason"], said);

@@ -172,7 +172,7 @@ impl Clip {
 fn width(c: char) -> usize {
     match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\x08' | '\x0c' => 2,
-        c if is_unsafe(c) => 6,
+        c if is_unsafe(c) => 6 * c.len_utf16(),
         c => c.len_utf8(),
     }
 }
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn widths_are_what_the_encoder_writes() {
-        for c in '\0'..='\u{ffff}' {
+        for c in ('\0'..='\u{ffff}').chain('\u{1d170}'..='\u{1d17f}').chain('\u{e0000}'..='\u{e007f}') {
             let (text, _) = line(|line| line.text("t", c.to_string().as_bytes(), Budget::TEXT));
             assert_eq!(text.len(), "{\"t\":\"\"}\n".len() + width(c), "{c:?}");
         }
@@ -233,7 +233,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_a_prefix_and_says_so() {
-        for filling in ["x", "\x01", "\u{202e}", "ü", "\"", "😀"] {
+        for filling in ["x", "\x01", "\u{202e}", "\u{e0041}", "ü", "\"", "😀"] {
             let long = filling.repeat(100_000);
             let (text, json) = line(|line| line.text("t", long.as_bytes(), Budget::TEXT));
             let kept = json["t"].as_str().unwrap();
