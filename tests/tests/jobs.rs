@@ -136,6 +136,7 @@ fn each_kind_of_wrong_id_has_its_sentence() {
         );
         assert!(said(&"x".repeat(65)).contains("a job id has 1 to 64 bytes, not 65"), "{verb}");
         assert!(said("a\u{7}b").starts_with("a\\x07b: a job id has no white space"), "{verb}");
+        assert!(said("").starts_with("\"\": a job id has 1 to 64 bytes, not 0; "), "{verb}");
     }
     server.file("go", "");
     // They would outlive the server.

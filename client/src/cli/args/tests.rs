@@ -133,7 +133,7 @@ fn a_bad_value_says_what_would_be_a_good_one() {
     let sentence = "--timeout soon: write a number and a unit: 500ms, 30s, 2m, 1h";
     assert_eq!(complaint(&["run", "--timeout", "soon", "ls"]), sentence);
     assert!(complaint(&["run", "-e", "=x", "ls"]).starts_with("-e =x: a variable needs a name"));
-    assert!(complaint(&["run", "--cwd", "", "ls"]).starts_with("--cwd : name a directory"));
+    assert!(complaint(&["run", "--cwd", "", "ls"]).starts_with("--cwd \"\": name a directory"));
     assert!(complaint(&["run", "--id", "two words", "ls"]).starts_with("--id two words: "));
 }
 
@@ -240,6 +240,7 @@ fn jobs_are_named_by_their_ids() {
         assert!(complaint(&[verb]).starts_with("no job; write its id"), "{verb}");
         let long = "x".repeat(65);
         assert!(complaint(&[verb, &long]).contains(": a job id has 1 to 64 bytes, not 65;"), "{verb}");
+        assert!(complaint(&[verb, ""]).starts_with("\"\": a job id has 1 to 64 bytes, not 0;"), "{verb}");
         assert!(complaint(&[verb, "a\x1bb"]).contains("no control characters;"), "{verb}");
         assert!(complaint(&[verb, "--embedded", "x"]).contains("exclude each other"), "{verb}");
     }

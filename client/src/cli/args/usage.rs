@@ -35,7 +35,7 @@ pub(crate) enum UsageError {
         page: Page,
     },
     /// There is no such verb.
-    #[error("unknown command {word}{}; to run something on a server: client run \"…\"; see `client --help`", suggestion(word, VERBS.into_iter()))]
+    #[error("unknown command {}{}; to run something on a server: client run \"…\"; see `client --help`", shown(word), suggestion(word, VERBS.into_iter()))]
     UnknownVerb {
         /// What stood there.
         word: String,
@@ -57,7 +57,7 @@ pub(crate) enum UsageError {
         page: Page,
     },
     /// A value that makes no sense.
-    #[error("{option} {value}: {why}")]
+    #[error("{option} {}: {why}", shown(value))]
     BadValue {
         /// With its dashes.
         option: String,
@@ -70,7 +70,7 @@ pub(crate) enum UsageError {
     #[error("{0} and {1} exclude each other")]
     Conflict(&'static str, &'static str),
     /// A word that has no meaning there.
-    #[error("unexpected {word}; see `{}`", page.command())]
+    #[error("unexpected {}; see `{}`", shown(word), page.command())]
     UnexpectedWord {
         /// The word.
         word: String,
@@ -89,7 +89,7 @@ pub(crate) enum UsageError {
     #[error("no job; write its id, or the beginning of it: client {0} ID; `client jobs` lists them")]
     NoJob(&'static str),
     /// A word that names no job.
-    #[error("{word}: {why}; `client jobs` lists those that there are")]
+    #[error("{}: {why}; `client jobs` lists those that there are", shown(word))]
     Job {
         /// The word.
         word: String,
@@ -97,7 +97,7 @@ pub(crate) enum UsageError {
         why: String,
     },
     /// A word that names no signal.
-    #[error("no such signal: {word}; write a name or a number: TERM, SIGINT, 9")]
+    #[error("no such signal: {}; write a name or a number: TERM, SIGINT, 9", shown(word))]
     Signal {
         /// The word.
         word: String,
@@ -128,6 +128,11 @@ impl UsageError {
     pub(super) fn unknown_verb(word: &OsStr) -> Self {
         Self::UnknownVerb { word: word.to_string_lossy().into_owned() }
     }
+}
+
+/// `word` so that it is seen, too, if nothing is in it.
+fn shown(word: &str) -> &str {
+    if word.is_empty() { "\"\"" } else { word }
 }
 
 /// What may have been meant by `name`, in a form to be put behind it.
