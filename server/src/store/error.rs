@@ -61,7 +61,7 @@ pub enum StoreError {
         end: u64,
     },
     /// There is no room for another job, even without the output of those that are over.
-    #[error("{quota} have no room for another job (limit {limit})")]
+    #[error("{quota} have no room for another job (limit {limit} {})", quota.unit())]
     StorageFull {
         /// Which limit.
         quota: Quota,
@@ -134,6 +134,16 @@ pub enum Quota {
     /// Records of all jobs.
     #[error("the records of all jobs")]
     AllJobs,
+}
+
+impl Quota {
+    /// What its limit counts.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::OwnerBytes | Self::AllBytes => "bytes",
+            Self::OwnerJobs | Self::AllJobs => "jobs",
+        }
+    }
 }
 
 impl From<NotOne> for StoreError {

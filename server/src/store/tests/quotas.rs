@@ -48,6 +48,7 @@ fn a_job_for_which_there_is_no_room_is_refused_and_leaves_nothing() {
     assert!(matches!(full, Err(StoreError::OutputFull { limit }) if limit == 4 * UNIT));
     let error = request(&store, ANN, "another", "make").unwrap_err();
     assert!(matches!(error, StoreError::StorageFull { quota: Quota::OwnerBytes, .. }), "{error}");
+    assert!(error.to_string().ends_with(&format!("(limit {} bytes)", 6 * UNIT)), "{error}");
     assert!(matches!(store.find(&ANN, &id("another")), Err(StoreError::Unknown)));
     assert!(matches!(request(&store, BOB, "theirs", "make"), Ok(Creation::New(_))));
     // The repeated request of one that is there needs no room.
