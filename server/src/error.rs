@@ -67,6 +67,9 @@ pub enum StartError {
         /// Its state directory.
         path: PathBuf,
     },
+    /// Somebody else could have written what a server may have said of itself. The operator's fault.
+    #[error("there may be a server of yours, and what it says of itself is not trusted: {0}")]
+    Distrusted(FileError),
     /// There is more than one. The operator's fault.
     #[error("there are several servers: {0}")]
     Servers(String),

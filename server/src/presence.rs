@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use common::keys::{Trust, read_trusted};
+use common::keys::{FileError, Trust, read_trusted};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
@@ -113,14 +113,23 @@ impl Drop for PresenceFile {
     }
 }
 
+/// What was found where servers say that they are there.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The servers.
+    pub(crate) servers: Vec<Present>,
+    /// Why a file that may be a server's is not believed: the last such.
+    pub(crate) distrusted: Option<FileError>,
+}
+
 /// The servers that are there, of those that use `state_directory`. Files of servers that are gone are removed; not those of
 /// other machines, which may share the directory.
 ///
 /// # Errors
 /// The system's; a directory that is not there has nobody in it.
-pub(crate) fn present(state_directory: &Path, trust: &Trust) -> io::Result<Vec<Present>> {
+pub(crate) fn present(state_directory: &Path, trust: &Trust) -> io::Result<Found> {
     let entries = match fs::read_dir(directory(state_directory)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::default()),
         entries => entries?,
     };
     let here = machine()?;
@@ -128,35 +137,42 @@ pub(crate) fn present(state_directory: &Path, trust: &Trust) -> io::Result<Vec<P
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&here))
             && path.extension().is_some_and(|extension| extension == FILE)
     };
-    let mut all = Vec::new();
+    let mut found = Found::default();
     for path in entries.flatten().map(|entry| entry.path()).filter(is_of_here).take(FILES) {
         match look(&path, trust) {
-            Look::There(present) => all.push(present),
+            Look::There(present) => found.servers.push(present),
             Look::Gone => drop(fs::remove_file(&path)),
+            Look::Distrusted(error) => found.distrusted = Some(error),
             Look::Unknown => {}
         }
     }
-    all.sort_by_key(|present| present.presence.process);
-    Ok(all)
+    found.servers.sort_by_key(|present| present.presence.process);
+    Ok(found)
 }
 
 /// What `present` says of itself now; `None` if it is gone.
 pub(crate) fn again(state_directory: &Path, trust: &Trust, present: &Presence) -> Option<Presence> {
     match look(&path(state_directory, present.process).ok()?, trust) {
         Look::There(found) => Some(found.presence),
-        Look::Gone | Look::Unknown => None,
+        Look::Gone | Look::Distrusted(_) | Look::Unknown => None,
     }
 }
 
 enum Look {
     There(Present),
     Gone,
-    /// It is no such file, or others could have written it.
+    /// Others could have written it, or it cannot be read.
+    Distrusted(FileError),
+    /// It is no such file.
     Unknown,
 }
 
 fn look(path: &Path, trust: &Trust) -> Look {
-    let Ok(Some(bytes)) = read_trusted(path, trust, FILE_BYTES) else { return Look::Unknown };
+    let bytes = match read_trusted(path, trust, FILE_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Look::Unknown,
+        Err(error) => return Look::Distrusted(error),
+    };
     let Ok(presence) = serde_json::from_slice::<Presence>(&bytes) else { return Look::Unknown };
     let Some(id) = i32::try_from(presence.process).ok().and_then(Pid::from_raw) else { return Look::Unknown };
     // The descriptor first: what is found out after that is about the process that it stands for.
@@ -177,6 +193,9 @@ fn directory(state_directory: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn trust(directory: &Path) -> Trust {
@@ -187,15 +206,15 @@ mod tests {
     fn a_server_is_found_until_it_is_gone() {
         let temporary = tempfile::tempdir().unwrap();
         let (state, trust) = (temporary.path().join("state"), trust(temporary.path()));
-        assert!(present(&state, &trust).unwrap().is_empty());
+        assert!(present(&state, &trust).unwrap().servers.is_empty());
         let mut file = PresenceFile::new(&state, "1".to_owned(), vec!["127.0.0.1:1".to_owned()], 2).unwrap();
-        let [found] = &present(&state, &trust).unwrap()[..] else { panic!("one server") };
+        let [found] = &present(&state, &trust).unwrap().servers[..] else { panic!("one server") };
         assert_eq!((found.presence.process, found.presence.upgrades), (std::process::id(), 2));
         file.upgrade_failed("no".to_owned()).unwrap();
         let now = again(&state, &trust, &found.presence).unwrap();
         assert_eq!((now.failed_upgrades, now.failure.as_deref()), (1, Some("no")));
         drop(file);
-        assert!(present(&state, &trust).unwrap().is_empty());
+        assert!(present(&state, &trust).unwrap().servers.is_empty());
         assert!(again(&state, &trust, &now).is_none());
     }
 
@@ -207,15 +226,27 @@ mod tests {
         // Another process has its number now.
         file.presence.started = "before".to_owned();
         file.write().unwrap();
-        assert!(present(&state, &trust).unwrap().is_empty());
+        assert!(present(&state, &trust).unwrap().servers.is_empty());
         assert!(!file.path.exists());
         file.write().unwrap();
         let bytes = fs::read(&file.path).unwrap();
         let (unknown, elsewhere) = (path(&state, 7).unwrap(), file.path.with_file_name("other.1.7.json"));
         fs::write(&unknown, "{").unwrap();
         fs::write(&elsewhere, bytes).unwrap();
-        assert!(present(&state, &trust).unwrap().is_empty());
+        assert!(present(&state, &trust).unwrap().servers.is_empty());
         assert!(unknown.exists(), "what is not understood is left alone");
         assert!(elsewhere.exists(), "and so is what another machine has written");
+    }
+
+    #[test]
+    fn a_file_that_others_could_have_written_is_no_server_and_why_is_said() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (state, trust) = (temporary.path().join("state"), trust(temporary.path()));
+        let _file = PresenceFile::new(&state, String::new(), Vec::new(), 0).unwrap();
+        fs::set_permissions(&state, Permissions::from_mode(0o777)).unwrap();
+        let found = present(&state, &trust).unwrap();
+        assert!(found.servers.is_empty());
+        let advice = found.distrusted.unwrap().advice().unwrap();
+        assert_eq!(advice, format!("chmod go-w {}", state.canonicalize().unwrap().display()));
     }
 }

@@ -373,6 +373,14 @@ fn a_server_is_found_by_its_files_and_chosen_by_its_process() {
     let message = Ran::of(sandbox.server().arg("upgrade")).complains("server", 78);
     assert!(message.starts_with("there is no server of yours that uses "), "{message}");
     let server = replaceable(sandbox).listen("127.0.0.1:0").start();
+    let servers = server.path("home/.local/state/telex/servers");
+    fs::set_permissions(&servers, Permissions::from_mode(0o777)).unwrap();
+    let message = upgrade(&server).complains("server", 78);
+    let why = "is not trusted: ";
+    assert!(message.contains(why) && message.contains("can be changed by others (mode 0777)"), "{message}");
+    let mend = format!("chmod go-w {}, or send the server SIGUSR2", servers.display());
+    assert!(message.ends_with(&mend), "{message}");
+    fs::set_permissions(&servers, Permissions::from_mode(0o700)).unwrap();
     let mut second = server.server();
     let mut second = Running::start(second.args(["--listen", "127.0.0.1:0"]));
     second.wait_for_stdout("listening on ");

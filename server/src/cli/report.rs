@@ -81,6 +81,10 @@ pub(super) fn advice(error: &StartError) -> Option<String> {
         StartError::InUse { .. } => Some("stop the server that has it, or pass --listen".to_owned()),
         StartError::Listen { .. } => Some("pass another address with --listen".to_owned()),
         StartError::NoServer { .. } => Some("name its settings with --config, or send it SIGUSR2".to_owned()),
+        StartError::Distrusted(error) => {
+            let mended = error.advice().map(|advice| format!("{advice}, or ")).unwrap_or_default();
+            Some(format!("{mended}send the server SIGUSR2"))
+        }
         StartError::Servers(_) => Some("say which one with --pid".to_owned()),
         StartError::Passed { .. } => {
             Some("pass stream sockets that listen: ListenStream= with Accept=no".to_owned())

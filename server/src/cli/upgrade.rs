@@ -9,7 +9,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::{Here, print};
 use crate::error::StartError;
-use crate::presence::{Presence, Present, again, present};
+use crate::presence::{Found, Presence, Present, again, present};
 
 /// How long it may take: 10 s for the next program to say that it is sound, 13 s for connections to end, and its start.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -27,9 +27,13 @@ pub(super) fn upgrade(here: &Here, pid: Option<u32>) -> Result<(), StartError> {
 
 fn find(here: &Here, pid: Option<u32>) -> Result<Present, StartError> {
     let path = &here.config.paths.state_directory;
-    let mut found = present(path, &here.trust)?;
+    let Found { servers: mut found, distrusted } = present(path, &here.trust)?;
     found.retain(|present| pid.is_none_or(|pid| pid == present.presence.process));
-    let server = found.pop().ok_or_else(|| StartError::NoServer { path: path.clone() })?;
+    let none = || match distrusted {
+        Some(error) => StartError::Distrusted(error),
+        None => StartError::NoServer { path: path.clone() },
+    };
+    let server = found.pop().ok_or_else(none)?;
     if found.is_empty() {
         return Ok(server);
     }
