@@ -353,7 +353,7 @@ async fn connect(directory: &Path) -> io::Result<UnixStream> {
 
 /// What is true of a job now. If its supervisor was killed, what it has left is ended before that is written down.
 fn settle(job: &store::Job) -> Result<State, StoreError> {
-    if let State::Unknown { started, restarted: false } = job.state()? {
+    if let State::Unknown { started, restarted: false, over: false } = job.state()? {
         let Intent { id, created, .. } = job.intent();
         let leader = started.filter(|started| started.process_start != 0);
         let remains = Remains {

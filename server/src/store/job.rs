@@ -78,8 +78,7 @@ impl Job {
     }
 
     fn evidence(&self) -> Result<Evidence, StoreError> {
-        let same_boot = self.intent.boot == self.boot;
-        let mut evidence = Evidence { end: None, held: false, begun: false, started: None, same_boot };
+        let mut evidence = self.no_evidence();
         evidence.end = End::read(&self.directory)?;
         if evidence.end.is_some() {
             return Ok(evidence);
@@ -88,6 +87,11 @@ impl Job {
         // From here on: what a supervisor has written that is gone now is there.
         self.read_without_lock(&mut evidence)?;
         Ok(evidence)
+    }
+
+    fn no_evidence(&self) -> Evidence {
+        let same_boot = self.intent.boot == self.boot;
+        Evidence { end: None, held: false, begun: false, had_ended: false, started: None, same_boot }
     }
 
     /// Without a lock nobody can say whether it has a supervisor.
@@ -101,10 +105,12 @@ impl Job {
     }
 
     fn read_without_lock(&self, evidence: &mut Evidence) -> Result<(), StoreError> {
+        // Before the end: where somebody writes it at this moment, these are not yet so, or it is there.
+        evidence.had_ended =
+            self.has(TOLD)? || self.has(Removed::FILE)? || !self.has(&temporary(End::FILE))?;
         evidence.end = End::read(&self.directory)?;
         // Whatever is in it: that it is there says enough.
-        let begun = self.directory.stat(Begun::FILE);
-        evidence.begun = begun.map_err(|error| self.directory.error(Begun::FILE, error))?.is_some();
+        evidence.begun = self.has(Begun::FILE)? || (!evidence.held && self.has_output()?);
         evidence.started = match Started::read(&self.directory) {
             Err(StoreError::Damaged { .. }) => {
                 evidence.begun = true;
@@ -117,6 +123,16 @@ impl Job {
             return Err(StoreError::Unknown);
         }
         Ok(())
+    }
+
+    fn has(&self, name: &str) -> Result<bool, StoreError> {
+        let found = self.directory.stat(name).map_err(|error| self.directory.error(name, error))?;
+        Ok(found.is_some())
+    }
+
+    fn has_output(&self) -> Result<bool, StoreError> {
+        let bytes = log::stored_bytes(&self.directory);
+        Ok(bytes.map_err(|error| StoreError::system(self.directory.path(), error))? > 0)
     }
 
     /// What is true of it now, and stays so unless it runs: a job without a supervisor gets its end written down, as far as
@@ -138,13 +154,7 @@ impl Job {
             // Somebody was faster, or it is really held.
             return self.state();
         };
-        let mut evidence = Evidence {
-            end: None,
-            held: false,
-            begun: false,
-            started: None,
-            same_boot: self.intent.boot == self.boot,
-        };
+        let mut evidence = self.no_evidence();
         self.read_without_lock(&mut evidence)?;
         if evidence.end.is_none()
             && let Some(seen) = End::read_unnamed(&self.directory)

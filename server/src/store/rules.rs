@@ -16,7 +16,7 @@
 //! ```
 //!
 //! After the machine was started again, an intention alone proves nothing: that a job had begun is not on the disk before
-//! it is begun.
+//! it is begun. Nor does a missing end prove anything where something else shows that there was one.
 
 use common::job::{Ended, Outcome, StartFailure, StreamTotal};
 
@@ -30,8 +30,10 @@ pub struct Evidence {
     pub end: Option<End>,
     /// Whether somebody holds the lock.
     pub held: bool,
-    /// Whether there is a file that says that it has begun, in whatever state.
+    /// Whether there is a file that says that it has begun, in whatever state, or output of it.
     pub begun: bool,
+    /// Whether something is there that comes after an end, or missing that goes with one: then `end` was there, too.
+    pub had_ended: bool,
     /// What is known of the process.
     pub started: Option<Started>,
     /// Whether the machine was not started again since it was made.
@@ -56,18 +58,20 @@ pub enum State {
         started: Option<Started>,
         /// Whether the machine was started again.
         restarted: bool,
+        /// Whether it is over: what is missing is the record of how it ended.
+        over: bool,
     },
 }
 
 /// The one state that fits.
 pub fn judge(evidence: Evidence) -> State {
-    let Evidence { end, held, begun, started, same_boot } = evidence;
+    let Evidence { end, held, begun, had_ended, started, same_boot } = evidence;
     match end {
         Some(end) => State::Ended(end),
         None if held => State::Running { started },
         // A process without a beginning would be somebody else's file; it is no proof that there was none.
-        None if same_boot && !begun && started.is_none() => State::NeverBegan,
-        None => State::Unknown { started, restarted: !same_boot },
+        None if same_boot && !begun && !had_ended && started.is_none() => State::NeverBegan,
+        None => State::Unknown { started, restarted: !same_boot, over: had_ended },
     }
 }
 
@@ -80,6 +84,10 @@ pub fn verdict(state: &State, totals: Vec<StreamTotal>) -> Option<(Ended, Cause)
             Outcome::NotStarted(StartFailure::Refused("the server ended before it was started".to_owned())),
             Cause::NeverBegan,
         ),
+        State::Unknown { over: true, .. } => {
+            let outcome = Outcome::Lost("it is over, and the record of how it ended is missing".to_owned());
+            (outcome, Cause::SupervisorLost)
+        }
         State::Unknown { restarted: true, .. } => {
             (lost("the machine was started again", state), Cause::Restarted)
         }
@@ -104,7 +112,7 @@ mod tests {
     use crate::store::Timestamp;
 
     fn nothing() -> Evidence {
-        Evidence { end: None, held: false, begun: false, started: None, same_boot: true }
+        Evidence { end: None, held: false, begun: false, had_ended: false, started: None, same_boot: true }
     }
 
     fn started() -> Started {
@@ -118,14 +126,11 @@ mod tests {
 
     /// Everything that a directory can show.
     fn all() -> Vec<Evidence> {
-        let both = [false, true];
         let mut all = Vec::new();
-        for (held, begun, same_boot) in both
-            .into_iter()
-            .flat_map(|a| both.into_iter().flat_map(move |b| both.into_iter().map(move |c| (a, b, c))))
-        {
+        for bits in 0..16 {
+            let [held, begun, had_ended, same_boot] = [1, 2, 4, 8].map(|bit| bits & bit != 0);
             for (end, started) in [(None, None), (Some(end()), None), (None, Some(started()))] {
-                all.push(Evidence { end, held, begun, started, same_boot });
+                all.push(Evidence { end, held, begun, had_ended, started, same_boot });
             }
         }
         all
@@ -171,7 +176,7 @@ mod tests {
                 }
                 Cause::SupervisorLost | Cause::Restarted => {
                     assert!(matches!(ended.outcome, Outcome::Lost(_)));
-                    assert_eq!(cause == Cause::Restarted, !evidence.same_boot);
+                    assert_eq!(cause == Cause::Restarted, !evidence.same_boot && !evidence.had_ended);
                 }
                 Cause::Seen => panic!("nobody has seen it: {evidence:?}"),
             }

@@ -5,6 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use common::job::Outcome;
+
 use super::world::*;
 use super::*;
 
@@ -110,9 +112,34 @@ fn a_beginning_counts_in_whatever_state_it_is() {
             }
             fs::write(path.join(name), contents).unwrap();
             let state = store.find(&ANN, &id("lost")).unwrap().state().unwrap();
-            assert_eq!(state, State::Unknown { started: None, restarted: false });
+            assert_eq!(state, State::Unknown { started: None, restarted: false, over: false });
         }
     }
+}
+
+#[test]
+fn a_job_whose_end_somebody_has_removed_was_not_one_that_never_began() {
+    let world = world();
+    let store = world.store();
+    finished(&store, ANN, "silent", 0, NOW);
+    for name in ["victim", "silent"] {
+        fs::remove_file(world.job_path(ANN, name).join("ended")).unwrap();
+        let State::Ended(end) = store.find(&ANN, &id(name)).unwrap().settle(NOW).unwrap() else { panic!() };
+        let lost = "it is over, and the record of how it ended is missing";
+        assert_eq!(end.ended.outcome, Outcome::Lost(lost.to_owned()), "{name}");
+    }
+    // With what was reserved for an end, as if it were put back.
+    fs::remove_file(world.job_path(ANN, "victim").join("ended")).unwrap();
+    fs::write(world.job_path(ANN, "victim").join(".ended"), "").unwrap();
+    let state = store.find(&ANN, &id("victim")).unwrap().state().unwrap();
+    assert_eq!(state, State::Unknown { started: None, restarted: false, over: false }, "it has output");
+    let running = create(&store, ANN, "running");
+    running.begin(None, NOW).unwrap();
+    running.output(LOGS).unwrap().append(LogStream::Stderr, b"x", NOW).unwrap();
+    fs::remove_file(world.job_path(ANN, "running").join("begun")).unwrap();
+    drop(running);
+    let State::Ended(end) = store.find(&ANN, &id("running")).unwrap().settle(NOW).unwrap() else { panic!() };
+    assert!(matches!(end.ended.outcome, Outcome::Lost(_)), "{end:?}");
 }
 
 #[test]

@@ -239,7 +239,7 @@ fn after_a_restart_of_the_machine_an_intention_proves_nothing() {
     let world = World::new();
     drop(create(&world.store(), ANN, "intended"));
     let job = world.after_restart().find(&ANN, &id("intended")).unwrap();
-    assert_eq!(job.state().unwrap(), State::Unknown { started: None, restarted: true });
+    assert_eq!(job.state().unwrap(), State::Unknown { started: None, restarted: true, over: false });
     let State::Ended(end) = job.settle(NOW).unwrap() else { panic!() };
     assert_eq!(end.cause, Cause::Restarted);
 }
