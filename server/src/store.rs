@@ -178,7 +178,14 @@ impl Store {
             return Ok((Creation::Existing(same_request(job, &digest)?), Vec::new()));
         }
         // Only now: what goes is noted before it goes.
-        let since = self.remembers_since()?;
+        let since = match self.remembers_since() {
+            // Somebody has removed it, or it was written over: what is said now for the first time is new all the same.
+            Err(StoreError::Damaged { .. }) => {
+                room::remember(&self.root, now)?;
+                self.remembers_since()?
+            }
+            remembered => remembered?,
+        };
         if first_sent < since {
             return Err(StoreError::Forgotten { since });
         }

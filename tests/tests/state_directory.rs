@@ -56,6 +56,22 @@ fn a_damaged_job_is_set_aside_and_never_started_again_and_the_others_still_work(
 }
 
 #[test]
+fn a_memory_that_is_gone_is_said_and_keeps_no_new_job_from_starting() {
+    let mut server = TestServer::start();
+    let memory = jobs(&server).join("memory");
+    ran(&server, &["run", "--id", "old", "exit 3"]).exits(3);
+    fs::remove_file(&memory).unwrap();
+    ran(&server, &["run", "--id", "new", "exit 4"]).exits(4);
+    let said = "it is not known how far back there is a record of every job";
+    logs(&server, said);
+    server.replace_after(Signal::TERM, || fs::write(&memory, "x").unwrap());
+    wait_until("the start says it, too", DEADLINE, || server.log().matches(said).count() == 2);
+    for (id, code) in [("old", 3), ("new", 4), ("newer", 5)] {
+        ran(&server, &["run", "--id", id, &format!("exit {code}")]).exits(code);
+    }
+}
+
+#[test]
 fn a_server_without_a_place_for_jobs_runs_those_that_need_none() {
     let sandbox = Sandbox::with_keys();
     let file = sandbox.file("occupied", "");

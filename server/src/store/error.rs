@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use common::calendar::rfc3339;
 use common::connection::Blame;
 use common::job::JobId;
 use common::reason::system_reason;
@@ -31,7 +32,11 @@ pub enum StoreError {
         id: JobId,
     },
     /// There is no record of it, and there need not be one if it was a job before.
-    #[error("it may have been a job whose record is gone")]
+    #[error(
+        "there is no record of it, the server has one of every job since {} only, and this was asked for before: it may have run; \
+         if it has not, ask for it again",
+        rfc3339((*since).into())
+    )]
     Forgotten {
         /// How far back there is a record of every job.
         since: Timestamp,

@@ -7,7 +7,7 @@ use tracing::warn;
 use super::directory::{Directory, Durability};
 use super::job::Job;
 use super::lock::{DirectoryLock, Lock};
-use super::name::OwnerTag;
+use super::name::{JobName, OwnerTag};
 use super::point::Point;
 use super::quota::{Account, Accounts, Plan};
 use super::record::{Intent, Kept, Memory, Timestamp};
@@ -63,7 +63,7 @@ impl Store {
         // Another server may be at it, too.
         let lock = DirectoryLock::take(&self.root)?;
         let accounted = plan.records.iter().filter_map(|name| accounts.account(name));
-        self.forget_since(accounted.map(|account| account.created))?;
+        self.forget_since(accounted.map(|account| account.created), &lock)?;
         let mut gone = Vec::new();
         for (name, record) in
             plan.outputs.iter().map(|name| (name, false)).chain(plan.records.iter().map(|name| (name, true)))
@@ -118,7 +118,7 @@ impl Store {
         let lock = DirectoryLock::take(&self.root)?;
         let job = self.find(owner, id)?;
         // Who has asked for it, and asks again since the answer was lost, must not start it again.
-        self.forget_since(std::iter::once(job.intent().created))?;
+        self.forget_since(std::iter::once(job.intent().created), &lock)?;
         self.remove(&job, &lock)?;
         self.accounts().forget(job.name());
         Ok(())
@@ -144,34 +144,68 @@ impl Store {
     }
 
     /// Notes that the records of jobs that were made then go, before they do. Under the lock of the directory.
-    fn forget_since(&self, created: impl Iterator<Item = Timestamp>) -> Result<(), StoreError> {
+    fn forget_since(
+        &self,
+        created: impl Iterator<Item = Timestamp>,
+        lock: &DirectoryLock,
+    ) -> Result<(), StoreError> {
         let Some(youngest) = created.max() else { return Ok(()) };
-        if self.remembers_since()? > youngest {
-            return Ok(());
-        }
         // A later one with the same time would count as remembered.
-        let memory = Memory { since: Timestamp(youngest.0.saturating_add(1)) };
-        let bytes = memory.sealed()?;
-        self.root.replace(Memory::FILE, &bytes).map_err(|error| self.root.error(Memory::FILE, error))
+        let since = Timestamp(youngest.0.saturating_add(1));
+        match self.remembers_since() {
+            Ok(remembered) if remembered > youngest => Ok(()),
+            Err(reason @ StoreError::Damaged { .. }) => {
+                remember_anew(&self.root, since.max(Timestamp::now()), &reason, lock)
+            }
+            remembered => {
+                remembered?;
+                let bytes = Memory { since }.sealed()?;
+                self.root.replace(Memory::FILE, &bytes).map_err(|error| self.root.error(Memory::FILE, error))
+            }
+        }
     }
 }
 
-/// Notes that of earlier jobs nothing is known, where it is not noted how far back the directory remembers.
+/// Notes that of earlier jobs nothing is known, where it is not noted how far back the directory remembers, or that note cannot
+/// be read. Where jobs were made before, that is said.
 pub(super) fn remember(root: &Directory, now: Timestamp) -> Result<(), StoreError> {
-    let memory = Memory { since: now };
     match Memory::read(root) {
-        Ok(None) => {
-            // Of two servers that start at once, either's will do.
-            let _lock = DirectoryLock::take(root)?;
-            memory.write(root, Durability::Synced).map(drop)
-        }
-        Err(StoreError::Damaged { path, reason }) => {
-            warn!(path = %path.display(), reason, "damaged; jobs that were made before now count as unknown");
-            let bytes = memory.sealed()?;
-            root.replace(Memory::FILE, &bytes).map_err(|error| root.error(Memory::FILE, error))
-        }
+        Ok(None) | Err(StoreError::Damaged { .. }) => {}
         // A newer version's counts there, and no record may be removed here.
+        Ok(Some(_)) | Err(StoreError::Newer { .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    // Of two servers that do so at once, either's will do; but not instead of one that has noted more since then.
+    let lock = DirectoryLock::take(root)?;
+    match Memory::read(root) {
+        Ok(None) if is_new(root)? => Memory { since: now }.write(root, Durability::Synced).map(drop),
+        Ok(None) => {
+            let missing = StoreError::damaged(&root.path().join(Memory::FILE), "it is missing");
+            remember_anew(root, now, &missing, &lock)
+        }
+        Err(damaged @ StoreError::Damaged { .. }) => remember_anew(root, now, &damaged, &lock),
         Ok(Some(_)) | Err(StoreError::Newer { .. }) => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether no job was ever made in it.
+fn is_new(root: &Directory) -> Result<bool, StoreError> {
+    let names = root.names(ENTRIES).map_err(|error| StoreError::system(root.path(), error))?;
+    Ok(!names.listed.iter().any(|name| name == DAMAGED || JobName::parse(name).is_some()))
+}
+
+fn remember_anew(
+    root: &Directory,
+    since: Timestamp,
+    reason: &StoreError,
+    _: &DirectoryLock,
+) -> Result<(), StoreError> {
+    warn!(
+        error = %reason,
+        "it is not known how far back there is a record of every job: it is made anew, and a start that was first said before \
+         now, and of which there is no record, is answered with `lost`"
+    );
+    let bytes = Memory { since }.sealed()?;
+    root.replace(Memory::FILE, &bytes).map_err(|error| root.error(Memory::FILE, error))
 }

@@ -235,6 +235,29 @@ fn a_damaged_memory_means_that_nothing_earlier_is_known() {
 }
 
 #[test]
+fn a_memory_that_goes_under_a_running_server_costs_no_new_job() {
+    let world = world();
+    let (store, memory) = (world.store(), world.path.join("memory"));
+    let lose: [fn(&Path); 2] = [|path| fs::remove_file(path).unwrap(), |path| fs::write(path, "x").unwrap()];
+    for (number, lose) in lose.into_iter().enumerate() {
+        lose(&memory);
+        let (old, new) = (format!("old-{number}"), format!("new-{number}"));
+        let forgotten = request_at(&store, ANN, &old, "make", Timestamp(NOW.0 - 1)).unwrap_err();
+        let said = "since 2023-11-14T22:13:20.000Z only, and this was asked for before";
+        assert!(forgotten.to_string().contains(said), "{forgotten}");
+        lose(&memory);
+        drop(create(&store, ANN, &new));
+        assert_eq!(store.remembers_since().unwrap(), NOW);
+        // What is forgotten after that is noted as well, from this moment on.
+        lose(&memory);
+        let before = Timestamp::now();
+        store.forget(&ANN, &id(&new)).unwrap();
+        assert!(store.remembers_since().unwrap() >= before);
+        store.root.replace("memory", &Memory { since: NOW }.sealed().unwrap()).unwrap();
+    }
+}
+
+#[test]
 fn what_was_set_aside_goes_in_the_end() {
     let world = world();
     fs::write(world.job_path(ANN, "victim").join("intent"), "").unwrap();
