@@ -21,10 +21,11 @@
 //! - [`log`]: the output
 //! - [`rules`], `quota`: what is true of a job, and which jobs make room; pure
 //! - `job`: the directory of one job; [`Custody`] writes, [`Job`] reads
-//! - `recovery`, `room`, and [`Store`]: all of them
+//! - `recovery`, `room`, `damaged`, and [`Store`]: all of them
 //!
 //! Every call blocks as long as the disk does: never on a thread that others wait for. Knows no process and no connection.
 
+mod damaged;
 mod directory;
 mod error;
 mod job;
@@ -45,6 +46,7 @@ use std::time::Duration;
 use common::job::{Digest, JobId, Spec};
 use rustix::fs::fstatvfs;
 
+pub use damaged::Damaged;
 pub use error::{Quota, StoreError};
 pub use job::{Custody, Job};
 pub use lock::Lock;
@@ -57,7 +59,7 @@ pub use room::{EXPIRE_AT_ONCE, Gone};
 pub use rules::State;
 
 use crate::authorize::Owner;
-use crate::scope::Scope;
+use crate::scope::{NotOne, Scope};
 use directory::Directory;
 use job::{NewJob, same_request};
 use name::{JobName, OwnerTag};
@@ -248,10 +250,21 @@ impl Store {
                 found => return found,
             }
         }
-        let opened = self.names_in(scope)?.into_iter().filter_map(|name| self.open_job(&name).ok().flatten());
-        let ids: Vec<_> = opened.map(|job| (job.intent().owner, job.intent().id.clone())).collect();
-        let (owner, id) = scope.meant(reference, ids.iter().map(|(owner, id)| (*owner, id)))?;
-        self.find(&owner, &id)
+        let (mut ids, mut unreadable) = (Vec::new(), Vec::new());
+        for name in self.names_in(scope)? {
+            match self.open_job(&name) {
+                Ok(Some(job)) => ids.push((job.intent().owner, job.intent().id.clone())),
+                Err(StoreError::Damaged { .. }) => unreadable.push(name),
+                Ok(None) | Err(_) => {}
+            }
+        }
+        match scope.meant(reference, ids.iter().map(|(owner, id)| (*owner, id))) {
+            Ok((owner, id)) => self.find(&owner, &id),
+            Err(NotOne::Unknown) => {
+                Err(self.damaged_by_prefix(scope, reference, unreadable).unwrap_or(StoreError::Unknown))
+            }
+            Err(not_one) => Err(not_one.into()),
+        }
     }
 
     /// The jobs in `scope`, from the oldest to the youngest, and what cannot be read.

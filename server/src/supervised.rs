@@ -339,7 +339,21 @@ impl SupervisedError {
             Self::Store(StoreError::Ambiguous { count }) => {
                 Refusal::Ambiguous { jobs: u32::try_from(*count).unwrap_or(u32::MAX) }
             }
-            error => Refusal::Unavailable(error.to_string()),
+            error => Refusal::Unavailable(error.said()),
+        }
+    }
+
+    /// What is wrong, with what to do where the client cannot know.
+    pub(crate) fn said(&self) -> String {
+        match self {
+            Self::Store(error) if error.is_set_aside() => format!(
+                "{error}; what is left of the job is there, on the server: ask whoever runs it; once that directory is removed, \
+                 the id can be used again"
+            ),
+            Self::Store(StoreError::Damaged { .. }) => {
+                format!("{self}; what is left of the job is beside that, on the server: ask whoever runs it")
+            }
+            error => error.to_string(),
         }
     }
 }

@@ -43,15 +43,30 @@ fn a_damaged_job_is_set_aside_and_never_started_again_and_the_others_still_work(
         server.replace_after(Signal::TERM, || fs::write(&damaged, bytes).unwrap());
         let said = ran(&server, &["run", "--id", "bad", &script]).complains("client", 125);
         assert!(said.contains("the outcome is lost") && said.contains("damaged"), "{said}");
-        for verb in ["attach", "logs", "wait"] {
-            let said = ran(&server, &[verb, "bad"]).complains("client", 125);
-            assert!(said.contains("bad") && said.contains("damaged"), "{verb}: {said}");
+        assert!(said.ends_with("once that directory is removed, the id can be used again"), "{said}");
+        let aside = fs::read_dir(jobs(&server).join("damaged")).unwrap().next().unwrap().unwrap();
+        let name = aside.file_name().into_string().unwrap();
+        // With its intent, its id is gone: the directory's name stands for it.
+        let shown = if file == "intent" { name.as_str() } else { "bad" };
+        for verb in ["attach", "logs", "wait", "signal", "forget"] {
+            for id in ["bad", shown, &shown[..shown.len() - 1]] {
+                let said = ran(&server, &[verb, id]).complains("client", 125);
+                assert!(said.contains(&format!("jobs/damaged/{name} is damaged")), "{verb}: {said}");
+                assert!(said.contains("ask whoever runs it"), "{verb}: {said}");
+            }
         }
+        let listed = ran(&server, &["jobs", "--all"]).succeeds();
+        let line = listed.lines().find(|line| line.starts_with(shown)).unwrap();
+        assert!(line.contains(" lost "), "{line}");
+        assert_eq!(line.contains("neither its id nor its command can be read"), file == "intent", "{line}");
+        assert!(!ran(&server, &["jobs"]).succeeds().contains(shown));
         assert_eq!(fs::read_to_string(&trace).unwrap(), "x\n");
         logs(&server, "a job cannot be read");
         assert_eq!(ran(&server, &["logs", "good"]).succeeds(), "fine\n");
         assert!(ran(&server, &["jobs", "--all"]).succeeds().contains("good"));
         ran(&server, &["run", "--id", "new", "exit 5"]).exits(5);
+        fs::remove_dir_all(aside.path()).unwrap();
+        ran(&server, &["run", "--id", "bad", "exit 6"]).exits(6);
     }
 }
 

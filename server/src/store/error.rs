@@ -197,6 +197,12 @@ impl StoreError {
         }
     }
 
+    /// Whether it is about a job that was set aside, so that nobody has its files in use.
+    pub fn is_set_aside(&self) -> bool {
+        let Self::Damaged { path, .. } = self else { return false };
+        path.parent().and_then(Path::file_name).is_some_and(|parent| parent == super::DAMAGED)
+    }
+
     /// Whether the same may succeed once there is room again.
     pub fn is_for_want_of_room(&self) -> bool {
         matches!(self, Self::OutputFull { .. } | Self::StorageFull { .. } | Self::DiskFull { .. })

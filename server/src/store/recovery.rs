@@ -193,7 +193,7 @@ impl Store {
     }
 
     /// When something was last done to what is called `name` in `directory`.
-    fn changed(&self, directory: &Directory, name: &str) -> Option<Timestamp> {
+    pub(super) fn changed(&self, directory: &Directory, name: &str) -> Option<Timestamp> {
         let found = directory.stat(name).ok().flatten()?;
         let seconds = u64::try_from(found.st_ctime).ok()?;
         Some(Timestamp(seconds.saturating_mul(1000)))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::frame::StreamId;
-use common::job::JobId;
+use common::job::{JobId, Outcome};
 use common::message::{ClientMessage, JobState, JobSummary, Kept, ServerMessage};
 use common::packet::Packet;
 use tokio::task::JoinSet;
@@ -23,7 +23,8 @@ pub(super) const ANSWER: Duration = Duration::from_secs(1);
 const ASKED_AT_ONCE: usize = 64;
 
 impl Supervised {
-    /// The jobs in `scope`, the oldest first; without `all`, those that run. What cannot be read is said in the log.
+    /// The jobs in `scope`, the oldest first; without `all`, those that run. What cannot be read is said in the log, and of those
+    /// jobs as much as is known.
     ///
     /// # Errors
     /// [`SupervisedError`] if none can be read.
@@ -37,7 +38,8 @@ impl Supervised {
             let runs = |found: &store::Found| matches!(found.state, State::Running { .. });
             let (running, others): (Vec<_>, Vec<_>) = found.into_iter().partition(runs);
             let others = others.into_iter().filter(|_| all).map(|found| past(&store, scope, found));
-            Ok((running, others.collect::<Vec<_>>()))
+            let unreadable = store.damaged(scope)?.into_iter().filter(|job| all || job.running.is_some());
+            Ok((running, others.chain(unreadable.map(damaged)).collect::<Vec<_>>()))
         });
         let (running, mut summaries) = listed.await?;
         let mut asking = JoinSet::new();
@@ -109,9 +111,36 @@ fn past(store: &Store, scope: Scope, found: store::Found) -> JobSummary {
     scope.show(owner, summary)
 }
 
+/// What there is to be said of a job whose files are damaged.
+fn damaged(job: store::Damaged) -> JobSummary {
+    let lost = Outcome::Lost(format!("{} is damaged", job.path.display()));
+    let over = JobState::Over { outcome: lost, ended_unix_ms: job.changed.0 };
+    let owner = job.intent.as_ref().map_or_else(|| "not known".to_owned(), |intent| intent.owner.to_string());
+    let unreadable = || "(damaged: neither its id nor its command can be read)".to_owned();
+    JobSummary {
+        id: job.id,
+        state: job.running.as_ref().map_or(over, running),
+        command: job.intent.as_ref().map_or_else(unreadable, |intent| shown(&intent.command)),
+        started_unix_ms: job.intent.map_or(job.changed, |intent| intent.created).0,
+        writer: None,
+        readers: 0,
+        supervised: true,
+        owner: (!job.own).then_some(owner),
+        kept: Vec::new(),
+    }
+}
+
 fn shown(command: &store::Command) -> String {
     match command {
         store::Command::Argv(text) | store::Command::Shell(text) => text.clone(),
+    }
+}
+
+/// What a list says of one that is not known to be over.
+fn running(state: &State) -> JobState {
+    match state {
+        State::Running { started: Some(started) } => JobState::Running { process_id: started.process_id },
+        _ => JobState::Starting,
     }
 }
 
@@ -123,12 +152,7 @@ fn summary(found: &store::Found) -> JobSummary {
             let totals = [StreamId::Stdout, StreamId::Stderr].map(|stream| (stream, end.ended.total(stream)));
             (JobState::Over { outcome: end.ended.outcome.clone(), ended_unix_ms: end.at.0 }, totals.to_vec())
         }
-        State::Running { started: Some(started) } => {
-            (JobState::Running { process_id: started.process_id }, Vec::new())
-        }
-        State::Running { started: None } | State::NeverBegan | State::Unknown { .. } => {
-            (JobState::Starting, Vec::new())
-        }
+        state => (running(state), Vec::new()),
     };
     let kept = totals
         .into_iter()

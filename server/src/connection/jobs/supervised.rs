@@ -149,7 +149,7 @@ async fn admit_new(
 
 fn not_started(error: &SupervisedError) -> ServerMessage {
     if error.leaves_doubt() {
-        return ServerMessage::Ended(Ended::without_output(Outcome::Lost(error.to_string())));
+        return ServerMessage::Ended(Ended::without_output(Outcome::Lost(error.said())));
     }
     match error.refusal() {
         Refusal::Unavailable(reason) => {

@@ -235,6 +235,30 @@ fn a_damaged_memory_means_that_nothing_earlier_is_known() {
 }
 
 #[test]
+fn a_damaged_job_is_seen_by_its_owner_and_by_administrators_only() {
+    let world = world();
+    let store = world.store();
+    fs::write(world.job_path(ANN, "victim").join("intent"), "").unwrap();
+    recover(&store);
+    let name = JobName::of(&ANN, &id("victim"));
+    let seen = |scope| {
+        let found = store.damaged(scope).unwrap();
+        found.iter().map(|job| (job.id.to_string(), job.own, job.running.is_some())).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(Scope::own(ANN)), [(name.as_str().to_owned(), true, false)]);
+    assert_eq!(seen(Scope::own(BOB)), []);
+    assert_eq!(seen(Scope::everyones(BOB)), [(name.as_str().to_owned(), false, false)]);
+    let by_name = |scope| store.find_by_prefix(scope, name.as_str()).unwrap_err();
+    assert!(by_name(Scope::own(ANN)).is_set_aside());
+    assert!(matches!(by_name(Scope::own(BOB)), StoreError::Unknown));
+    // One that is held runs, whatever its files say.
+    let _custody = create(&store, BOB, "running");
+    fs::write(world.job_path(BOB, "running").join("intent"), "").unwrap();
+    let name = JobName::of(&BOB, &id("running"));
+    assert_eq!(seen(Scope::own(BOB)), [(name.as_str().to_owned(), true, true)]);
+}
+
+#[test]
 fn a_memory_that_goes_under_a_running_server_costs_no_new_job() {
     let world = world();
     let (store, memory) = (world.store(), world.path.join("memory"));
