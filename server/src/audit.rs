@@ -30,7 +30,8 @@ use crate::background::{Background, NotTaken};
 use crate::config::{AuditDestination, AuditSettings, OnFailure};
 
 pub(crate) use self::event::{
-    Authentication, ConnectionChange, Enrolment, Event, JobEnd, JobStart, ServerChange, Verdict,
+    Authentication, ConnectionChange, Deed, Enrolment, Event, JobEnd, JobIntervention, JobStart,
+    ServerChange, Verdict,
 };
 
 /// Events that may wait to be written; each has at most 16 KiB, and few have more than one.

@@ -42,7 +42,7 @@ pub(crate) use full_disk::watch_disk;
 pub(crate) use launch::Gone;
 #[cfg(not(test))]
 use launch::{Raised, raise};
-pub(crate) use relay::{Relay, RelayEnd};
+pub(crate) use relay::{Relay, RelayEnd, Relayed};
 #[cfg(test)]
 use staged::{Raised, raise};
 pub(crate) use supervisor::{is_wanted, main};

@@ -11,8 +11,8 @@ use common::packet::Packet;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tests::{
-    DEADLINE, Ran, RawClient, Sandbox, ServerOptions, TestServer, client_key, start_spec, strange_key,
-    wait_until,
+    DEADLINE, Ran, RawClient, Running, Sandbox, ServerOptions, TestServer, client_key, start_spec,
+    strange_key, wait_until,
 };
 
 /// What would be an event of its own, if it came to stand at the beginning of a line.
@@ -398,5 +398,48 @@ fn a_trail_that_proves_nothing_is_refused_at_the_start() {
             let errors = ran.exits(78).errors();
             assert!(errors.lines().last().unwrap().contains(expected), "{arguments:?}: {errors}");
         }
+    }
+}
+
+#[test]
+fn what_an_administrator_does_to_the_jobs_of_others_is_told_and_not_what_their_owners_do() {
+    let options = options("[jobs]\nadministrators = [\"local\"]");
+    let server = options.listen("unix:DIR/own/server.sock").start();
+    let local = |arguments: &[&str]| {
+        let mut client = server.bare_client();
+        client.args(["-H", &format!("unix:{}", server.path("own/server.sock").display())]).args(arguments);
+        client
+    };
+    let told = || {
+        let events = events(&server).into_iter().filter(|event| event["event"] == "job_intervention");
+        events.collect::<Vec<_>>()
+    };
+    let waits =
+        |go: &str| format!("echo up; until [ -e {} ]; do sleep 0.05; done", server.path(go).display());
+    // One with a supervisor, and one without.
+    Ran::of(server.client().args(["run", "--detach", "--id", "theirs", &waits("0")])).succeeds();
+    let mut own = Running::start(server.client().args(["run", &waits("1")]));
+    own.wait_for_stdout("up\n");
+    let start = events(&server).into_iter().filter(|event| event["event"] == "job_start").nth(1).unwrap();
+    for (number, id) in ["theirs", start["job"].as_str().unwrap()].into_iter().enumerate() {
+        let before = told().len();
+        Ran::of(server.client().args(["signal", id, "CONT"])).succeeds();
+        Ran::of(&mut local(&["logs", id])).exits(0);
+        Ran::of(&mut local(&["signal", id, "CONT"])).succeeds();
+        let attached = Running::start(&mut local(&["attach", "-n", id]));
+        wait_until("it is attached", DEADLINE, || told().len() == before + 2);
+        server.file(&number.to_string(), "");
+        attached.finish().exits(0);
+        Ran::of(&mut local(&["forget", id])).succeeds();
+        wait_until("it is forgotten", DEADLINE, || told().len() == before + 3);
+        let told = &told()[before..];
+        for (event, action) in told.iter().zip(["signal", "attach", "forget"]) {
+            let whose = (&event["job"], &event["owner"], &event["action"]);
+            assert_eq!(whose, (&json!(id), &start["principal"], &json!(action)), "{event}");
+            let uid = rustix::process::geteuid().as_raw();
+            assert_eq!(event["principal"], format!("uid {uid}"), "{event}");
+            assert_ne!(event["connection"], start["connection"], "{event}");
+        }
+        assert_eq!((&told[0]["signal"], &told[1]["signal"]), (&json!("CONT"), &Value::Null));
     }
 }

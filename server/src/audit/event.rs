@@ -3,6 +3,7 @@
 use common::frame::StreamId;
 use common::job::{ByteString, Ended, JobId, Outcome, PeakMemory, Program, Spec};
 use common::keys::Fingerprint;
+use common::message::Order;
 
 use super::line::{Budget, Line};
 use super::stamp::{Stamp, instance};
@@ -26,6 +27,8 @@ pub(crate) enum Event<'a> {
     JobRefused { connection: ConnectionId, job: &'a JobId, owner: Owner, reason: &'a str },
     /// A job is over.
     JobEnd(JobEnd<'a>),
+    /// An administrator has done something to a job of somebody else's.
+    JobIntervention(JobIntervention<'a>),
     /// Somebody came with an invitation.
     Enrolment(Enrolment<'a>),
 }
@@ -99,6 +102,29 @@ pub(crate) struct JobEnd<'a> {
     pub(crate) ended: &'a Ended,
 }
 
+/// See [`Event::JobIntervention`].
+#[derive(Debug)]
+pub(crate) struct JobIntervention<'a> {
+    pub(crate) connection: ConnectionId,
+    pub(crate) job: &'a JobId,
+    /// Who has done it.
+    pub(crate) principal: Owner,
+    /// Whose job it is.
+    pub(crate) owner: Owner,
+    pub(crate) deed: Deed,
+}
+
+/// What can be done to a job of somebody else's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// To take the place of its client: its stdin, its orders, and whether it goes on.
+    Attach,
+    /// To give it an order.
+    Order(Order),
+    /// To have it forgotten, with its output.
+    Forget,
+}
+
 /// See [`Event::Enrolment`].
 #[derive(Debug)]
 pub(crate) struct Enrolment<'a> {
@@ -145,6 +171,7 @@ impl Event<'_> {
                 line.text("reason", reason.as_bytes(), Budget::TEXT);
             }
             Self::JobEnd(end) => end.add_to(&mut line, commands),
+            Self::JobIntervention(intervention) => intervention.add_to(&mut line),
             Self::Enrolment(enrolment) => enrolment.add_to(&mut line),
         }
         line
@@ -159,6 +186,7 @@ impl Event<'_> {
             Self::JobStart(_) => "job_start",
             Self::JobRefused { .. } => "job_refused",
             Self::JobEnd(_) => "job_end",
+            Self::JobIntervention(_) => "job_intervention",
             Self::Enrolment(_) => "enrolment",
         }
     }
@@ -250,6 +278,31 @@ impl JobEnd<'_> {
                 PeakMemory::Exactly(bytes) => line.number("peak_memory_bytes", bytes),
                 PeakMemory::AtMost(bytes) => line.number("peak_memory_at_most_bytes", bytes),
             }
+        }
+    }
+}
+
+impl JobIntervention<'_> {
+    fn add_to(&self, line: &mut Line) {
+        line.number("connection", self.connection.0);
+        line.word("job", self.job.as_str());
+        line.word("principal", self.principal.to_string());
+        line.word("owner", self.owner.to_string());
+        line.word("action", self.deed.name());
+        if let Deed::Order(Order::Signal(signal)) = self.deed {
+            line.word("signal", signal.to_string());
+        }
+    }
+}
+
+impl Deed {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Attach => "attach",
+            Self::Order(Order::Signal(_)) => "signal",
+            Self::Order(Order::Cancel) => "cancel",
+            Self::Order(Order::Keep) => "keep",
+            Self::Forget => "forget",
         }
     }
 }

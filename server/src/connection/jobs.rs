@@ -19,7 +19,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::hold::{Hold, Table, lock};
+use super::record::Actor;
 use crate::admission::ConnectionId;
+use crate::audit::Deed;
 use crate::authorize::{Action, Principal, Remote, authorize};
 use crate::clock;
 use crate::job::{Departure, Link};
@@ -125,7 +127,11 @@ impl Jobs {
                 permit(&self.principal, Action::Order)?;
                 let (mut applied, keeps) = (None, self.service.live().config.jobs.keep);
                 self.with(number, |hold| {
+                    let running = hold.running();
                     applied = hold.order(sequence, order, keeps)?;
+                    if let (Some(job), Some(ServerMessage::Applied { .. })) = (running, &applied) {
+                        self.actor().has_done(Deed::Order(order), job.owner, &job.id);
+                    }
                     Ok(())
                 })?;
                 if let Some(applied) = applied {
@@ -215,6 +221,12 @@ impl Jobs {
     /// Whose jobs the client may reach.
     fn scope(&self) -> Scope {
         self.service.live().config.jobs.scope(self.principal.owner())
+    }
+
+    /// The client, for what it does to jobs of others.
+    fn actor(&self) -> Actor {
+        let (service, principal) = (Arc::clone(&self.service), self.principal.owner());
+        Actor { service, connection: self.connection, principal }
     }
 
     fn link(&self, number: JobNumber) -> Link {

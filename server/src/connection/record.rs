@@ -1,12 +1,36 @@
 //! What the audit trail gets to know of a connection.
 
+use std::sync::Arc;
+
 use common::greeting::{Hello, Method};
+use common::job::JobId;
 
 use crate::admission::ConnectionId;
-use crate::audit::{self, Authentication, ConnectionChange, Enrolment, Event, Verdict};
-use crate::authorize::{Peer, Remote};
+use crate::audit::{
+    self, Authentication, ConnectionChange, Deed, Enrolment, Event, JobIntervention, Verdict,
+};
+use crate::authorize::{Owner, Peer, Remote};
 use crate::login::{Invited, LoginRefusal};
 use crate::service::Service;
+
+/// A client that may do something to jobs of others.
+#[derive(Debug, Clone)]
+pub(super) struct Actor {
+    pub(super) service: Arc<Service>,
+    pub(super) connection: ConnectionId,
+    pub(super) principal: Owner,
+}
+
+impl Actor {
+    /// That it has done something to a job of `owner`; nothing is recorded if that is its own.
+    pub(super) fn has_done(&self, deed: Deed, owner: Owner, job: &JobId) {
+        let (connection, principal) = (self.connection, self.principal);
+        if owner != principal {
+            let intervention = JobIntervention { connection, job, principal, owner, deed };
+            self.service.record(&Event::JobIntervention(intervention));
+        }
+    }
+}
 
 /// That somebody with an invitation is about to be enrolled. They are not if that cannot be recorded.
 ///

@@ -52,6 +52,15 @@ pub(crate) enum RelayEnd {
     SupervisorGone,
 }
 
+/// What a client has brought about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relayed {
+    /// It has hold of the job.
+    Attached,
+    /// The supervisor is about to be told this.
+    Order(Order),
+}
+
 impl Relay {
     /// A hold of which nothing is known yet.
     pub(crate) fn new() -> Arc<Self> {
@@ -163,8 +172,14 @@ impl Relay {
         self.changed.notify_one();
     }
 
-    /// Says `request` to the supervisor at the other end of `stream`, and passes on from there.
-    pub(crate) async fn run(&self, stream: UnixStream, request: ClientMessage, link: &Link) -> RelayEnd {
+    /// Says `request` to the supervisor at the other end of `stream`, and passes on from there. What comes of it is told to `note`.
+    pub(crate) async fn run(
+        &self,
+        stream: UnixStream,
+        request: ClientMessage,
+        link: &Link,
+        note: &(impl Fn(Relayed) + Sync),
+    ) -> RelayEnd {
         let transport = Transport::Unix(stream);
         let stall = transport.write_stall();
         let (read, write) = transport.split();
@@ -176,8 +191,8 @@ impl Relay {
                 return RelayEnd::SupervisorGone;
             }
             let end = tokio::select! {
-                end = self.pass_down(&mut reader, &sender, link) => end,
-                end = self.pass_up(&sender) => end,
+                end = self.pass_down(&mut reader, &sender, link, note) => end,
+                end = self.pass_up(&sender, note) => end,
                 () = link.gone.cancelled() => {
                     self.farewell(&sender).await;
                     RelayEnd::ClientGone
@@ -196,12 +211,16 @@ impl Relay {
         reader: &mut PacketReader<ReadHalf, ServerMessage>,
         sender: &PacketSender<ClientMessage>,
         link: &Link,
+        note: &(impl Fn(Relayed) + Sync),
     ) -> RelayEnd {
         while let Ok(Some(packet)) = reader.next().await {
             let passed = match packet {
                 Packet::Ping(echo) => sender.send_control(Packet::Pong(echo)).await,
                 Packet::Message { message, .. } => {
                     let last = is_last(&message);
+                    if matches!(message, ServerMessage::Attached(_)) {
+                        note(Relayed::Attached);
+                    }
                     let passed = self.pass_message(message, link).await;
                     if last && passed.is_ok() {
                         return RelayEnd::Said;
@@ -267,11 +286,20 @@ impl Relay {
     }
 
     /// From the client to the supervisor.
-    async fn pass_up(&self, sender: &PacketSender<ClientMessage>) -> RelayEnd {
+    async fn pass_up(
+        &self,
+        sender: &PacketSender<ClientMessage>,
+        note: &(impl Fn(Relayed) + Sync),
+    ) -> RelayEnd {
         loop {
             let next = self.lock().next();
             let told = match next {
-                Some(Next::Packet(packet)) => sender.send_control(packet).await,
+                Some(Next::Packet(packet)) => {
+                    if let Packet::Message { message: ClientMessage::Order { order, .. }, .. } = &packet {
+                        note(Relayed::Order(*order));
+                    }
+                    sender.send_control(packet).await
+                }
                 Some(Next::Ordered(packet)) => sender.send(packet).await,
                 Some(Next::Leave) => {
                     self.farewell(sender).await;

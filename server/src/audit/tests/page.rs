@@ -14,7 +14,7 @@ fn code_words(text: &str) -> BTreeSet<&str> {
 fn fields_and_words(records: &[Json]) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let fields = records.iter().flat_map(|record| record.as_object().unwrap().keys()).map(String::as_str);
     let word = |record: &'static str| records.iter().filter_map(move |json| json[record].as_str());
-    let words = ["state", "transport", "result", "outcome"].into_iter().flat_map(word);
+    let words = ["state", "transport", "result", "outcome", "action"].into_iter().flat_map(word);
     (fields.collect(), words.collect())
 }
 

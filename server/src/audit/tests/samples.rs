@@ -9,6 +9,7 @@ use common::job::{
 };
 use common::keys::{Fingerprint, PublicKey};
 use common::limits;
+use common::message::Order;
 
 use super::*;
 use crate::admission::ConnectionId;
@@ -113,7 +114,8 @@ impl Samples {
                 vec![Event::JobRefused { connection, job, owner, reason: &self.text }]
             }
             Some(Event::JobRefused { .. }) => self.ends(),
-            Some(Event::JobEnd(_)) => self.enrolments(),
+            Some(Event::JobEnd(_)) => self.interventions(),
+            Some(Event::JobIntervention(_)) => self.enrolments(),
             Some(Event::Enrolment(_)) => Vec::new(),
         }
     }
@@ -145,6 +147,20 @@ impl Samples {
 
     fn ends(&self) -> Vec<Event<'_>> {
         self.ends.iter().map(|ended| end(&self.job, ended)).collect()
+    }
+
+    fn interventions(&self) -> Vec<Event<'_>> {
+        let intervention = |deed| {
+            let (principal, owner) = (owner(), owner());
+            Event::JobIntervention(JobIntervention {
+                connection: CONNECTION,
+                job: &self.job,
+                principal,
+                owner,
+                deed,
+            })
+        };
+        deeds().map(intervention).collect()
     }
 
     fn enrolments(&self) -> Vec<Event<'_>> {
@@ -179,6 +195,16 @@ fn connection_changes(text: &str) -> impl Iterator<Item = ConnectionChange<'_>> 
         ConnectionChange::Opened => Some(ConnectionChange::Closed),
         ConnectionChange::Closed => Some(ConnectionChange::Ended(text)),
         ConnectionChange::Ended(_) => None,
+    })
+}
+
+fn deeds() -> impl Iterator<Item = Deed> {
+    successors(Some(Deed::Attach), |deed| match deed {
+        Deed::Attach => Some(Deed::Order(Order::Signal(Signal::KILL))),
+        Deed::Order(Order::Signal(_)) => Some(Deed::Order(Order::Cancel)),
+        Deed::Order(Order::Cancel) => Some(Deed::Order(Order::Keep)),
+        Deed::Order(Order::Keep) => Some(Deed::Forget),
+        Deed::Forget => None,
     })
 }
 

@@ -9,6 +9,8 @@ use common::packet::Packet;
 
 use super::Jobs;
 use super::hold::{Hold, Table, lock, serve};
+use crate::audit::Deed;
+use crate::connection::record::Actor;
 use crate::job::{Attachment, Job, Link, NoHold};
 use crate::scope::Scope;
 use crate::service::Service;
@@ -110,9 +112,13 @@ pub(super) async fn serve_here(
     knows: bool,
     link: &Link,
     table: &Table,
+    actor: &Actor,
 ) -> Option<ServerMessage> {
     match take_hold(&job, link, attach, knows).await? {
         Ok((attachment, started)) => {
+            if attachment.is_clients() && !knows {
+                actor.has_done(Deed::Attach, job.owner, &job.id);
+            }
             let hold = Hold::Own(Arc::clone(&job), Arc::clone(&attachment));
             lock(table).held.insert(link.number, hold);
             serve(table, link.number, job, attachment, started).await;

@@ -79,6 +79,14 @@ impl Hold {
         }
     }
 
+    /// The job, if it is this server's own and not over.
+    pub(super) fn running(&self) -> Option<&Job> {
+        match self {
+            Self::Own(job, _) => job.ended().is_none().then_some(job),
+            Self::Relayed(_) => None,
+        }
+    }
+
     pub(super) fn leave(&self) {
         self.depart(Departure::Gone);
         if let Self::Own(_, attachment) = self {

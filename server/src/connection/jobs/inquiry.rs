@@ -10,6 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::attach::{Known, find};
 use super::{Jobs, QUESTIONS};
+use crate::audit::Deed;
+use crate::connection::record::Actor;
 use crate::scope::Scope;
 use crate::service::Service;
 
@@ -47,9 +49,9 @@ impl Jobs {
     /// Forgets a job, in a task of its own: its files have to go.
     pub(super) async fn forget(&self, number: JobNumber, job: JobId) {
         let Some(turn) = self.turn_to_ask(number).await else { return };
-        let (service, sender, scope) = (Arc::clone(&self.service), self.sender.clone(), self.scope());
+        let (actor, sender, scope) = (self.actor(), self.sender.clone(), self.scope());
         self.tasks.spawn(async move {
-            let forgotten = forget(&service, scope, &job).await;
+            let forgotten = forget(&actor, scope, &job).await;
             let message = forgotten.map_or_else(ServerMessage::Refused, |()| ServerMessage::Done);
             // Without a connection there is nobody to tell.
             sender.send(Packet::Message { job: number, message }).await.ok();
@@ -67,12 +69,20 @@ async fn list(service: &Service, scope: Scope, all: bool) -> Result<Vec<JobSumma
     Ok(jobs)
 }
 
-async fn forget(service: &Arc<Service>, scope: Scope, reference: &JobId) -> Result<(), Refusal> {
-    match find(service, scope, reference).await? {
-        Known::Own(job) => service.registry.forget(Scope::own(job.owner), &job.id),
-        Known::Supervised(job) => {
-            let supervised = service.supervised.as_ref().ok_or(Refusal::Unknown)?;
-            supervised.forget(service, *job).await.map_err(|error| error.refusal())
+async fn forget(actor: &Actor, scope: Scope, reference: &JobId) -> Result<(), Refusal> {
+    let service = &actor.service;
+    let (owner, id) = match find(service, scope, reference).await? {
+        Known::Own(job) => {
+            service.registry.forget(Scope::own(job.owner), &job.id)?;
+            (job.owner, job.id.clone())
         }
-    }
+        Known::Supervised(job) => {
+            let (owner, id) = (job.intent().owner, job.intent().id.clone());
+            let supervised = service.supervised.as_ref().ok_or(Refusal::Unknown)?;
+            supervised.forget(service, *job).await.map_err(|error| error.refusal())?;
+            (owner, id)
+        }
+    };
+    actor.has_done(Deed::Forget, owner, &id);
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::frame::JobNumber;
 use common::job::{Ended, JobId, Outcome, StartFailure};
-use common::message::{Attach, ClientMessage, Refusal, ServerMessage, Start};
+use common::message::{Attach, ClientMessage, Refusal, Role, ServerMessage, Start};
 use common::packet::Packet;
 use tracing::Instrument;
 
@@ -13,12 +13,12 @@ use super::attach::serve_here;
 use super::hold::{Hold, lock};
 use super::start::{STOPPING, as_attach};
 use crate::admission::ConnectionId;
-use crate::audit::{Event, JobStart};
+use crate::audit::{Deed, Event, JobStart};
 use crate::authorize::{Action, Owner, Principal, authorize, original_command};
 use crate::job::{Job, Place};
 use crate::scope::Scope;
 use crate::service::Service;
-use crate::supervised::{Found, Launched, Relay, RelayEnd, Supervised, SupervisedError};
+use crate::supervised::{Found, Launched, Relay, RelayEnd, Relayed, Supervised, SupervisedError};
 
 impl Jobs {
     /// Starts a job with a supervisor, or finds it; in a task of its own, since it takes the disk's time.
@@ -72,20 +72,29 @@ impl Jobs {
         let (relay, link, table) = (Relay::new(), self.link(number), Arc::clone(&self.table));
         lock(&table).held.insert(number, Hold::Relayed(Arc::clone(&relay)));
         let (service, finding, counted) = (Arc::clone(&self.service), find(), self.tasks.token());
+        let actor = self.actor();
         let task = async move {
             let answer = match finding.await {
                 Err(answer) => Some(answer),
                 // Its end comes with that of the server.
                 Ok((Found::Here(_), _)) if relay.has_departed() => None,
-                Ok((Found::Here(job), attach)) => serve_here(job, &attach, false, &link, &table).await,
+                Ok((Found::Here(job), attach)) => {
+                    serve_here(job, &attach, false, &link, &table, &actor).await
+                }
                 Ok((Found::Alive { stream, owner, id }, attach)) => {
                     drop(counted);
-                    match relay.run(stream, ClientMessage::Attach(attach.clone()), &link).await {
+                    let note = |relayed| match relayed {
+                        Relayed::Attached if attach.role != Role::Writer => {}
+                        Relayed::Attached => actor.has_done(Deed::Attach, owner, &id),
+                        Relayed::Order(order) => actor.has_done(Deed::Order(order), owner, &id),
+                    };
+                    let request = ClientMessage::Attach(attach.clone());
+                    match relay.run(stream, request, &link, &note).await {
                         RelayEnd::Said | RelayEnd::ClientGone => None,
                         RelayEnd::SupervisorGone => {
                             let (rest, knows) = relay.rest(&attach);
                             match outlived(&service, owner, &id).await {
-                                Ok(job) => serve_here(job, &rest, knows, &link, &table).await,
+                                Ok(job) => serve_here(job, &rest, knows, &link, &table, &actor).await,
                                 Err(answer) => Some(answer),
                             }
                         }
