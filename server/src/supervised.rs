@@ -11,6 +11,7 @@
 //! - [`relay`]: how a client's connection reaches it
 //! - [`listing`]: what is said of all of them
 //! - [`full_disk`]: what the log says when their output has no room
+//! - [`turns`]: who may start a job when several want to
 //! - [`watch`]: what the server does about them that nobody has asked for
 //! - [`Supervised`]: what the server knows of such jobs, which is what the store says
 //!
@@ -23,6 +24,7 @@ mod relay;
 #[cfg(test)]
 mod staged;
 mod supervisor;
+mod turns;
 mod watch;
 
 use std::io;
@@ -46,6 +48,7 @@ pub(crate) use relay::{Relay, RelayEnd, Relayed};
 #[cfg(test)]
 use staged::{Raised, raise};
 pub(crate) use supervisor::{is_wanted, main};
+use turns::{Turn, Turns};
 use watch::Watched;
 pub(crate) use watch::tend;
 
@@ -88,6 +91,7 @@ pub(crate) struct Supervised {
     store: Arc<Store>,
     containment: Arc<Containment>,
     watched: Arc<Watched>,
+    turns: Arc<Turns>,
     /// What was there when the server began, until it is seen to.
     before: Arc<Mutex<Option<Recovered>>>,
 }
@@ -147,7 +151,7 @@ impl Supervised {
             info!(jobs = recovered.jobs.len(), running, "jobs of before");
         }
         let (store, before) = (Arc::new(store), Arc::new(Mutex::new(Some(recovered))));
-        Ok(Self { store, containment, watched: Arc::default(), before })
+        Ok(Self { store, containment, watched: Arc::default(), turns: Arc::default(), before })
     }
 
     /// Starts the job that `start` asks for, unless it was started before.
@@ -212,6 +216,11 @@ impl Supervised {
         let (stream, gone) = charged.permit().map_err(SupervisedError::Launch)?;
         reach(CrashPoint::Permitted);
         Ok(Launched::New(stream, gone))
+    }
+
+    /// Waits until no other start of the job that `owner` calls `id` is under way here.
+    pub(crate) async fn turn(&self, owner: Owner, id: &JobId) -> Turn {
+        self.turns.take(owner, id).await
     }
 
     /// Whether there is a job of `owner` with this id, or was one that cannot be read: nothing new is started then.

@@ -443,3 +443,19 @@ fn what_an_administrator_does_to_the_jobs_of_others_is_told_and_not_what_their_o
         assert_eq!((&told[0]["signal"], &told[1]["signal"]), (&json!("CONT"), &Value::Null));
     }
 }
+
+#[test]
+fn of_many_who_start_one_job_at_once_one_is_told() {
+    let server = options("").start();
+    for round in 0..10 {
+        let id = format!("once-{round}");
+        let start = || Running::start(server.client().args(["run", "--id", &id, "--detach", "true"]));
+        let clients: Vec<Running> = (0..6).map(|_| start()).collect();
+        clients.into_iter().for_each(|client| drop(client.finish()));
+        wait_until("it is over", DEADLINE, || {
+            events(&server).iter().any(|event| event["event"] == "job_end" && event["job"] == *id)
+        });
+    }
+    let starts = events(&server).iter().filter(|event| event["event"] == "job_start").count();
+    assert_eq!(starts, 10);
+}

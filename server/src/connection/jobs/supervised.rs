@@ -35,8 +35,11 @@ impl Jobs {
         let (service, keeps) = (Arc::clone(&self.service), self.service.live().config.jobs.keep);
         self.relay(number, move || async move {
             let owner = principal.owner();
-            let mut place = None;
-            if !supervised.knows(owner, &start.id).await.map_err(|error| not_started(&error))? {
+            let (mut place, turn) = (None, supervised.turn(owner, &start.id).await);
+            if supervised.knows(owner, &start.id).await.map_err(|error| not_started(&error))? {
+                // What is there may take its time to be reached.
+                drop(turn);
+            } else {
                 place = Some(admit_new(&service, &principal, connection, &mut start).await?);
             }
             let attach = as_attach(start.clone());
