@@ -239,6 +239,14 @@ impl Store {
         self.known_job(&JobName::of(owner, id))?.ok_or(StoreError::Unknown)
     }
 
+    /// The same, if it was made by a request with this digest.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] if it was not; else as [`Store::find`].
+    pub fn find_same(&self, owner: &Owner, id: &JobId, digest: &Digest) -> Result<Job, StoreError> {
+        same_request(self.find(owner, id)?, digest)
+    }
+
     /// The job in `scope` with this id, or the only one whose id begins so.
     ///
     /// # Errors

@@ -154,7 +154,7 @@ impl Supervised {
         Ok(Self { store, containment, watched: Arc::default(), turns: Arc::default(), before })
     }
 
-    /// Starts the job that `start` asks for, unless it was started before.
+    /// Starts the job that `start` asks for, which was not [`known`](Self::known), unless it was made since then.
     ///
     /// # Errors
     /// [`SupervisedError`]; it has not run then.
@@ -223,16 +223,19 @@ impl Supervised {
         self.turns.take(owner, id).await
     }
 
-    /// Whether there is a job of `owner` with this id, or was one that cannot be read: nothing new is started then.
+    /// The job of `owner` that the same request has made before; `None` if there is none with this id.
     ///
     /// # Errors
-    /// [`SupervisedError`] if that cannot be found out.
-    pub(crate) async fn knows(&self, owner: Owner, id: &JobId) -> Result<bool, SupervisedError> {
-        let (store, id) = (Arc::clone(&self.store), id.clone());
-        match self.on_disk(move || store.find(&owner, &id)).await {
-            Ok(_) => Ok(true),
-            Err(SupervisedError::Store(StoreError::Unknown)) => Ok(false),
-            Err(SupervisedError::Store(StoreError::Damaged { .. } | StoreError::Newer { .. })) => Ok(true),
+    /// [`SupervisedError`] if that cannot be found out, or another request has made it: nothing may be started then.
+    pub(crate) async fn known(
+        &self,
+        owner: Owner,
+        start: &Start,
+    ) -> Result<Option<store::Job>, SupervisedError> {
+        let (store, id, digest) = (Arc::clone(&self.store), start.id.clone(), start.digest);
+        match self.on_disk(move || store.find_same(&owner, &id, &digest)).await {
+            Ok(job) => Ok(Some(job)),
+            Err(SupervisedError::Store(StoreError::Unknown)) => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -73,7 +73,7 @@ impl Supervised {
         owner: Owner,
         connection: ConnectionId,
         id: JobId,
-        place: Option<Place>,
+        place: Place,
     ) {
         self.watched.enter(owner, &id);
         let (supervised, service) = (self.clone(), Arc::clone(service));

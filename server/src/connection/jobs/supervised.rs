@@ -35,13 +35,14 @@ impl Jobs {
         let (service, keeps) = (Arc::clone(&self.service), self.service.live().config.jobs.keep);
         self.relay(number, move || async move {
             let owner = principal.owner();
-            let (mut place, turn) = (None, supervised.turn(owner, &start.id).await);
-            if supervised.knows(owner, &start.id).await.map_err(|error| not_started(&error))? {
-                // What is there may take its time to be reached.
+            let turn = supervised.turn(owner, &start.id).await;
+            if let Some(job) = supervised.known(owner, &start).await.map_err(|error| not_started(&error))? {
+                // It may take its time to be reached.
                 drop(turn);
-            } else {
-                place = Some(admit_new(&service, &principal, connection, &mut start).await?);
+                let found = supervised.reach(job).await.map_err(|error| not_started(&error))?;
+                return Ok((found, as_attach(start)));
             }
+            let place = admit_new(&service, &principal, connection, &mut start).await?;
             let attach = as_attach(start.clone());
             match supervised.start(owner, &start, keeps).await {
                 Ok(Launched::New(stream, process)) => {
@@ -51,10 +52,8 @@ impl Jobs {
                 }
                 Ok(Launched::Before(found)) => Ok((found, attach)),
                 Err(error) => {
-                    if place.is_some() {
-                        let (job, reason) = (&start.id, &error.to_string());
-                        service.record(&Event::JobRefused { connection, job, owner, reason });
-                    }
+                    let (job, reason) = (&start.id, &error.to_string());
+                    service.record(&Event::JobRefused { connection, job, owner, reason });
                     Err(not_started(&error))
                 }
             }
