@@ -35,15 +35,15 @@ use crate::host_key;
 use crate::invitations::Invitations;
 use crate::key_files::KeyFiles;
 use crate::login::Door;
-use crate::supervised;
+use crate::supervisor;
 
 pub use self::serve::inetd;
 
 /// The whole program.
 pub fn main() -> ExitCode {
     // Before anything that takes time.
-    if supervised::is_wanted(std::env::args_os()) {
-        return supervised::main();
+    if supervisor::is_wanted(std::env::args_os()) {
+        return supervisor::main();
     }
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,

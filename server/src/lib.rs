@@ -56,6 +56,7 @@ mod sessions;
 mod stderr;
 pub mod store;
 mod supervised;
+mod supervisor;
 
 pub use audit::AuditError;
 pub use authorize::Owner;

@@ -6,8 +6,7 @@
 //!                                                                   └──► store: intent, logs, end
 //! ```
 //!
-//! - [`supervisor`]: the process; the same program, started anew
-//! - [`launch`]: how it is started
+//! - [`launch`]: how a [supervisor](crate::supervisor) is started
 //! - [`relay`]: how a client's connection reaches it
 //! - [`listing`]: what is said of all of them
 //! - [`full_disk`]: what the log says when their output has no room
@@ -23,7 +22,6 @@ mod listing;
 mod relay;
 #[cfg(test)]
 mod staged;
-mod supervisor;
 mod turns;
 mod watch;
 
@@ -41,13 +39,12 @@ use tokio::time::{self, Instant};
 use tracing::{info, warn};
 
 pub(crate) use full_disk::watch_disk;
-pub(crate) use launch::Gone;
+pub(crate) use launch::{CGROUPS, Gone, NONE_KEPT, socket_in};
 #[cfg(not(test))]
 use launch::{Raised, raise};
 pub(crate) use relay::{Relay, RelayEnd, Relayed};
 #[cfg(test)]
 use staged::{Raised, raise};
-pub(crate) use supervisor::{is_wanted, main};
 use turns::{Turn, Turns};
 use watch::Watched;
 pub(crate) use watch::tend;
@@ -68,7 +65,7 @@ use crate::store::{
 const SOFTWARE: &str = concat!("telex-server/", env!("CARGO_PKG_VERSION"));
 
 /// What the supervisor's socket is called in the directory of its job.
-const SOCKET: &str = "socket";
+pub(crate) const SOCKET: &str = "socket";
 
 /// How long a supervisor may take to be reached. One that hangs must not hold up those that do not.
 const REACH: Duration = Duration::from_secs(2);
@@ -373,7 +370,7 @@ impl SupervisedError {
 /// A connection to the supervisor of the job in `directory`.
 async fn connect(directory: &Path) -> io::Result<UnixStream> {
     let directory = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let connecting = UnixStream::connect(launch::socket_in(&directory));
+    let connecting = UnixStream::connect(socket_in(&directory));
     time::timeout(REACH, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 

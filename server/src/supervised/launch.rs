@@ -38,7 +38,7 @@ use crate::process::{Beside, Containment, SUPERVISE};
 use crate::store::Custody;
 
 /// The word that says that its job can have a cgroup.
-pub(super) const CGROUPS: &str = "cgroups";
+pub(crate) const CGROUPS: &str = "cgroups";
 
 /// What concerns this process alone.
 const OWN_VARIABLES: [&str; 8] = [
@@ -53,7 +53,7 @@ const OWN_VARIABLES: [&str; 8] = [
 ];
 
 /// Behind the directory: no job may go on without a client.
-pub(super) const NONE_KEPT: &str = "none-kept";
+pub(crate) const NONE_KEPT: &str = "none-kept";
 
 /// Ready once a supervisor is gone.
 pub(crate) type Gone = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -154,6 +154,6 @@ fn request(start: &Start) -> io::Result<File> {
 }
 
 /// Where the socket is in a directory that is open: a path that is short enough for one (unix(7)), however deep the directory.
-pub(super) fn socket_in(directory: &OwnedFd) -> PathBuf {
+pub(crate) fn socket_in(directory: &OwnedFd) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))
 }

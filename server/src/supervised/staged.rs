@@ -9,10 +9,10 @@ use common::message::Start;
 use tokio::net::UnixStream;
 
 use super::launch::{self, Gone};
-use super::supervisor::{Charge, listen, stay};
 use crate::job::stage::Stage;
 use crate::process::Containment;
 use crate::store::Custody;
+use crate::supervisor::{Charge, listen, stay};
 
 /// As [`launch::Raised`], but maybe on a stage.
 #[derive(Debug)]

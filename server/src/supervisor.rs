@@ -30,7 +30,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time;
 use tokio_util::task::TaskTracker;
 
-use super::{SOCKET, launch};
 use crate::authorize::Owner;
 use crate::config::Config;
 use crate::connection;
@@ -41,6 +40,7 @@ use crate::process::SUPERVISE;
 use crate::process::{own_process, started as process_start};
 use crate::service::{Live, Service};
 use crate::store::{Custody, LogLimits, LogStream, Output, Started, Timestamp};
+use crate::supervised::{CGROUPS, NONE_KEPT, SOCKET, socket_in};
 
 /// How long those who are attached at the end may take to hear of it here; then they get the rest from the disk.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -87,11 +87,11 @@ struct Duty {
 }
 
 /// A job that it is in charge of.
-pub(super) struct Charge {
-    pub(super) connection: StdUnixStream,
-    pub(super) listener: StdUnixListener,
-    pub(super) custody: Custody,
-    pub(super) start: Start,
+pub(crate) struct Charge {
+    pub(crate) connection: StdUnixStream,
+    pub(crate) listener: StdUnixListener,
+    pub(crate) custody: Custody,
+    pub(crate) start: Start,
 }
 
 impl Duty {
@@ -99,7 +99,7 @@ impl Duty {
         // Whoever starts it otherwise than the server does.
         setsid().ok();
         let is_said = |setting: &str| env::args_os().skip(3).any(|word| word == setting);
-        let (has_cgroups, keeps) = (is_said(launch::CGROUPS), !is_said(launch::NONE_KEPT));
+        let (has_cgroups, keeps) = (is_said(CGROUPS), !is_said(NONE_KEPT));
         let path = env::args_os().nth(2).map(PathBuf::from).ok_or(io::ErrorKind::InvalidInput)?;
         let [connection, request] = inherited()?;
         let mut bytes = Vec::new();
@@ -120,7 +120,7 @@ impl Duty {
     }
 }
 
-/// What [`launch::Raised::charge`] sends.
+/// What `supervised/launch.rs` sends with `Raised::charge`.
 fn receive_lock(connection: &StdUnixStream) -> io::Result<OwnedFd> {
     connection.set_read_timeout(Some(MAKING))?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -146,13 +146,13 @@ fn inherited() -> io::Result<[OwnedFd; 2]> {
 }
 
 /// Listens in the directory of a job.
-pub(super) fn listen(directory: &Path) -> io::Result<StdUnixListener> {
+pub(crate) fn listen(directory: &Path) -> io::Result<StdUnixListener> {
     match std::fs::remove_file(directory.join(SOCKET)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
     let directory = open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let listener = StdUnixListener::bind(launch::socket_in(&directory))?;
+    let listener = StdUnixListener::bind(socket_in(&directory))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
@@ -183,13 +183,13 @@ async fn supervise(duty: Duty) -> io::Result<()> {
 }
 
 /// Stays with the job until it is over, and everybody has heard of it.
-pub(super) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<()> {
+pub(crate) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<()> {
     let Charge { connection, listener, custody, start } = charge;
     connection.set_nonblocking(true)?;
     let (mut first, listener) = (UnixStream::from_std(connection)?, UnixListener::from_std(listener)?);
     let output = Arc::new(Mutex::new(custody.output(LogLimits::default()).map_err(io::Error::other)?));
     let job = make_job(service, &custody, &output, &start)?;
-    // What `launch::Charged::permit` says.
+    // What `Charged::permit` says there.
     time::timeout(MAKING, first.read_exact(&mut [0])).await??;
     let sessions = TaskTracker::new();
     let serving = async {
