@@ -90,6 +90,26 @@ fn a_sender_that_has_ended_ends_again_after_a_resume_and_one_that_was_stopped_do
 }
 
 #[test]
+fn a_sender_that_takes_the_place_of_another_takes_what_was_under_way_to_that_one() {
+    let (mut first, mut receiver) = (SendState::default(), ReceiveState::default());
+    let len = INITIAL_WINDOW as usize;
+    receiver.receive(first.send(len).unwrap(), len).unwrap();
+    let heard = receiver.resume();
+    receiver.deliver(len, INITIAL_WINDOW);
+    let under_way = receiver.due_ack().unwrap();
+    let mut second = SendState::starting_at(first.sent(), 0);
+    second.succeed(Ack { received: 10, limit: INITIAL_WINDOW, consumed: 0 });
+    assert_eq!((second.sent(), second.received(), second.credit()), (first.sent(), 10, 0));
+    assert_eq!(second.acknowledge(heard), Ok(()));
+    assert_eq!(second.acknowledge(under_way), Ok(()));
+    assert_eq!(receiver.receive(second.send(len).unwrap(), len), Ok(0));
+    // No word of the receiver can have it believe in more than was sent.
+    let mut deceived = SendState::starting_at(10, 5);
+    deceived.succeed(Ack { received: 99, limit: 3, consumed: 98 });
+    assert_eq!((deceived.received(), deceived.consumed(), deceived.credit()), (10, 10, 5));
+}
+
+#[test]
 fn a_stream_that_begins_somewhere_has_its_first_window_from_there() {
     let at = 7 * STREAM_WINDOW;
     let (mut sender, mut receiver) = (SendState::starting_at(at, 10), ReceiveState::starting_at(at));

@@ -3,8 +3,10 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tests::proxy::{Mode, Proxy};
 use tests::{DEADLINE, Mark, Ran, Running, TestServer, wait_until};
 
 /// Writes ten numbers, each when it is told to by a file, and exits with 9.
@@ -193,4 +195,23 @@ fn a_job_that_nobody_is_expected_at_goes_on_and_keeps_the_end_of_its_output() {
     let (missed, rest) = errors.strip_prefix("client: the first ").unwrap().split_once(' ').unwrap();
     assert_eq!(rest, "bytes of stdout are not kept\n");
     assert_eq!(missed.parse::<usize>().unwrap() + logs.text().len(), 80 * 1024 * 1024 + 6);
+}
+
+#[test]
+fn what_a_client_far_away_acknowledges_counts_also_when_the_supervisor_is_killed_meanwhile() {
+    let mut server = TestServer::start();
+    let proxy = Proxy::start(server.address().parse().unwrap());
+    proxy.set(Mode::Delay(Duration::from_millis(50)));
+    let mut command = server.bare_client();
+    command.args(["-H", &proxy.address().to_string(), "run", "-q", "--id", "far"]);
+    let client = Running::start(command.arg("seq 10000000; sleep 1000"));
+    wait_until("it is in full flow", DEADLINE, || client.stdout().len() > 4 << 20);
+    kill_process(supervisor(&server), Signal::KILL).unwrap();
+    let ran = client.finish();
+    let expected: String = (1..=10_000_000).map(|number| format!("{number}\n")).collect();
+    assert!(expected.as_bytes().starts_with(&ran.stdout), "not what the job has written");
+    let message = ran.complains("client", 125);
+    assert!(message.contains("its supervisor was killed"), "{message}");
+    assert!(!server.log().contains("violation"), "{}", server.log());
+    server.still_serves();
 }

@@ -35,6 +35,13 @@ impl Outbound {
         self.0.changed.notify_waiters();
     }
 
+    /// Goes on in the place of another sender on the same connection, to which the receiver has said `acked` until now. Only before
+    /// anything is sent.
+    pub fn succeed(&self, acked: Ack) {
+        self.lock().succeed(acked);
+        self.0.changed.notify_waiters();
+    }
+
     /// Goes on from where the receiver has got to, on another connection.
     ///
     /// # Errors

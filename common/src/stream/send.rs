@@ -53,6 +53,14 @@ impl SendState {
         *self = Self { phase: self.phase, sent: ack.received, acked: ack, skipped_to: 0 };
     }
 
+    /// Goes on in the place of another sender on the same connection: to that one the receiver has said `acked` until now, and what
+    /// it says next, or has under way, continues it. Only before anything is sent.
+    pub fn succeed(&mut self, acked: Ack) {
+        let received = acked.received.min(self.sent);
+        let consumed = acked.consumed.min(received);
+        self.acked = Ack { received, limit: self.acked.limit.max(acked.limit), consumed };
+    }
+
     /// Goes on from where the receiver has got to, on another connection.
     ///
     /// # Errors

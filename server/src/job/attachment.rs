@@ -8,7 +8,7 @@ use common::frame::{JobNumber, StreamId};
 use common::job::{Ended, Outcome};
 use common::limits;
 use common::message::{AttachmentId, Role, ServerMessage};
-use common::packet::Packet;
+use common::packet::{Ack, Packet};
 use common::stream::Outbound;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -126,6 +126,18 @@ impl Attachment {
         }
     }
 
+    /// Goes on in the place of another server of the job, which has sent all that comes before, and the end if it `has_ended`.
+    pub(crate) fn go_on(&self, stream: StreamId, acked: Ack, has_ended: bool, is_stopped: bool) {
+        let Some(outbound) = self.outbound(stream) else { return };
+        outbound.succeed(acked);
+        if has_ended {
+            outbound.finish();
+        }
+        if is_stopped {
+            outbound.stop();
+        }
+    }
+
     /// Whether it is that of the job's client.
     pub(crate) fn is_clients(&self) -> bool {
         self.epoch.is_some()
@@ -211,6 +223,9 @@ impl Attachment {
         until: Option<u64>,
     ) -> Result<(), Closed> {
         let Some(outbound) = self.outbound(stream) else { return Ok(()) };
+        if outbound.is_ended() {
+            return Ok(());
+        }
         let (number, mut told) = (self.link.number, None);
         loop {
             let wanted = until.map_or(u64::MAX, |until| until.saturating_sub(outbound.sent()));

@@ -24,7 +24,7 @@ use tokio::time;
 use self::said::{Next, ORDERS, Said};
 use crate::authorize::Remote;
 use crate::crash_point::{CrashPoint, reach};
-use crate::job::{Departure, Link, RETURN};
+use crate::job::{Attachment, Departure, Link, RETURN};
 
 /// The job's number between the server and a supervisor: it has only this one.
 const NUMBER: JobNumber = JobNumber(1);
@@ -112,7 +112,10 @@ impl Relay {
             if let Some(slot) = said.acks.get_mut(index) {
                 *slot = Some(ack);
             }
-            said.note(stream, |passed| passed.limit = passed.limit.max(ack.limit));
+            said.note(stream, |passed| {
+                passed.limit = passed.limit.max(ack.limit);
+                passed.acked = Some(ack);
+            });
         })
     }
 
@@ -125,6 +128,7 @@ impl Relay {
             if let Some(stop) = said.stop.get_mut(index) {
                 *stop = true;
             }
+            said.note(stream, |passed| passed.stopped = true);
         })
     }
 
@@ -154,11 +158,21 @@ impl Relay {
             }
             let limit = passed.limit.max(passed.from.saturating_add(wanted.window));
             let window = limit.saturating_sub(passed.to);
-            let rest = Wanted { stream: wanted.stream, from: Position::At(passed.to), window };
-            (!passed.ended).then_some(rest)
+            Some(Wanted { stream: wanted.stream, from: Position::At(passed.to), window })
         };
         let streams = first.streams.iter().filter_map(left).collect();
         (Attach { streams, ..first.clone() }, said.attached)
+    }
+
+    /// Has `attachment` go on with the [`Relay::rest`], from where the client has got to by now: what it says from here on is said
+    /// to that.
+    pub(crate) fn hand_on(&self, attachment: &Attachment) {
+        let said = self.lock();
+        for stream in [StreamId::Stdout, StreamId::Stderr] {
+            let Some(passed) = said.passed(stream) else { continue };
+            let nothing = Ack { received: passed.from, limit: passed.limit, consumed: 0 };
+            attachment.go_on(stream, passed.acked.unwrap_or(nothing), passed.ended, passed.stopped);
+        }
     }
 
     /// The client has parted with the job. One whose line is lost may be back, so the supervisor is not told that it has left.

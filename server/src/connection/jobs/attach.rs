@@ -15,7 +15,7 @@ use crate::job::{Attachment, Job, Link, NoHold};
 use crate::scope::Scope;
 use crate::service::Service;
 use crate::store;
-use crate::supervised::Found;
+use crate::supervised::{Found, Relay};
 
 /// A job, wherever it is.
 pub(super) enum Known {
@@ -105,22 +105,28 @@ impl Jobs {
 }
 
 /// Takes hold of a job that is here, and sends what there is to be sent; what is to be said instead, if it cannot be had.
-/// `knows` says whether the client has been told that it has hold of it.
+/// `before` is what the client has hold of it by, if it was told that it has.
 pub(super) async fn serve_here(
     job: Arc<Job>,
     attach: &Attach,
-    knows: bool,
+    before: Option<&Relay>,
     link: &Link,
     table: &Table,
     actor: &Actor,
 ) -> Option<ServerMessage> {
-    match take_hold(&job, link, attach, knows).await? {
+    match take_hold(&job, link, attach, before.is_some()).await? {
         Ok((attachment, started)) => {
-            if attachment.is_clients() && !knows {
+            if attachment.is_clients() && before.is_none() {
                 actor.has_done(Deed::Attach, job.owner, &job.id);
             }
             let hold = Hold::Own(Arc::clone(&job), Arc::clone(&attachment));
-            lock(table).held.insert(link.number, hold);
+            {
+                let mut table = lock(table);
+                if let Some(relay) = before {
+                    relay.hand_on(&attachment);
+                }
+                table.held.insert(link.number, hold);
+            }
             serve(table, link.number, job, attachment, started).await;
             None
         }

@@ -80,9 +80,7 @@ impl Jobs {
                 Err(answer) => Some(answer),
                 // Its end comes with that of the server.
                 Ok((Found::Here(_), _)) if relay.has_departed() => None,
-                Ok((Found::Here(job), attach)) => {
-                    serve_here(job, &attach, false, &link, &table, &actor).await
-                }
+                Ok((Found::Here(job), attach)) => serve_here(job, &attach, None, &link, &table, &actor).await,
                 Ok((Found::Alive { stream, owner, id }, attach)) => {
                     drop(counted);
                     let note = |relayed| match relayed {
@@ -95,8 +93,9 @@ impl Jobs {
                         RelayEnd::Said | RelayEnd::ClientGone => None,
                         RelayEnd::SupervisorGone => {
                             let (rest, knows) = relay.rest(&attach);
+                            let before = knows.then_some(&*relay);
                             match outlived(&service, owner, &id).await {
-                                Ok(job) => serve_here(job, &rest, knows, &link, &table, &actor).await,
+                                Ok(job) => serve_here(job, &rest, before, &link, &table, &actor).await,
                                 Err(answer) => Some(answer),
                             }
                         }

@@ -43,6 +43,10 @@ pub(super) struct Passed {
     pub(super) to: u64,
     pub(super) limit: u64,
     pub(super) ended: bool,
+    /// What the client has acknowledged of it, if it has.
+    pub(super) acked: Option<Ack>,
+    /// The client wants no more of it.
+    pub(super) stopped: bool,
 }
 
 /// What is to be told next.
