@@ -184,11 +184,14 @@ impl Attachment {
     /// `started` says whether the client knows that the job runs.
     async fn send_all(&self, job: &Job, started: bool) -> Result<(), Closed> {
         let mut progress = job.progress();
-        let process_id =
+        // Of a job that is over, its output may be known and its process not.
+        let (process_id, has_output) =
             match settled(&mut progress, |progress| !matches!(progress, Progress::Starting)).await {
-                Progress::Running { process_id } => Some(process_id),
-                Progress::Over { process_id, .. } => process_id,
-                Progress::Starting => None,
+                Progress::Running { process_id } => (Some(process_id), true),
+                Progress::Over { process_id, ended, .. } => {
+                    (process_id, process_id.is_some() || ended.totals.iter().any(|total| total.bytes > 0))
+                }
+                Progress::Starting => (None, false),
             };
         if let Some(process_id) = process_id {
             if !started {
@@ -198,6 +201,8 @@ impl Attachment {
                 self.link.sender.send_control(self.message(started)).await?;
             }
             reach(CrashPoint::StartSaid);
+        }
+        if has_output {
             let [stdout, stderr] = self.until;
             let stdout = self.feed(job, StreamId::Stdout, &job.stdout, stdout);
             tokio::try_join!(stdout, self.feed(job, StreamId::Stderr, &job.stderr, stderr))?;
