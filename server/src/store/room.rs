@@ -140,7 +140,11 @@ impl Store {
         self.root.mark(Point::JobUnnamed);
         // This first: who still has it open sees by it that it goes.
         job.directory().unlink(Intent::FILE).map_err(error)?;
-        self.root.remove_child(&gone, FILES).map_err(error)
+        // It is forgotten, whatever else somebody has put there.
+        if let Err(error) = self.root.remove_child(&gone, FILES) {
+            warn!(directory = gone, %error, "what is left of a job that was forgotten cannot be removed");
+        }
+        Ok(())
     }
 
     /// Notes that the records of jobs that were made then go, before they do. Under the lock of the directory.
