@@ -32,6 +32,7 @@ use std::time::{Duration, SystemTime};
 
 use common::job::JobId;
 use common::message::{Refusal, Start};
+use common::reason::system_reason;
 use rustix::fs::{Mode, OFlags, open};
 use thiserror::Error;
 use tokio::net::UnixStream;
@@ -124,10 +125,10 @@ pub(crate) enum SupervisedError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The supervisor cannot be started.
-    #[error("cannot start a supervisor: {0}")]
+    #[error("cannot start a supervisor: {}", system_reason(.0))]
     Launch(io::Error),
     /// The supervisor lives, and cannot be reached.
-    #[error("its supervisor does not answer: {0}")]
+    #[error("its supervisor does not answer: {}", system_reason(.0))]
     Unreachable(io::Error),
 }
 
@@ -200,7 +201,13 @@ impl Supervised {
 
     async fn begin(&self, raised: Raised, custody: Custody) -> Result<Launched, SupervisedError> {
         reach(CrashPoint::IntentWritten);
-        let charged = raised.charge(&custody).map_err(SupervisedError::Launch)?;
+        let charged = match raised.charge(&custody) {
+            Ok(charged) => charged,
+            Err((raised, error)) => {
+                raised.dismiss().await;
+                return Err(SupervisedError::Launch(error));
+            }
+        };
         // From here on the lock is the supervisor's alone.
         drop(custody);
         reach(CrashPoint::LockGiven);
@@ -210,7 +217,7 @@ impl Supervised {
             return Err(error);
         }
         reach(CrashPoint::IntentDurable);
-        let (stream, gone) = charged.permit().map_err(SupervisedError::Launch)?;
+        let (stream, gone) = charged.permit();
         reach(CrashPoint::Permitted);
         Ok(Launched::New(stream, gone))
     }

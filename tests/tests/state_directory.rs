@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::process::Signal;
-use tests::{DEADLINE, Ran, Running, Sandbox, TestServer, supervisors, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use tests::{DEADLINE, Ran, Running, Sandbox, TestServer, supervisors, wait_until, zombie_children};
 
 fn ran(server: &TestServer, arguments: &[&str]) -> Ran {
     Ran::of(server.client().args(arguments))
@@ -200,4 +200,50 @@ fn output_that_is_not_there_any_more_is_missed_aloud() {
         };
         assert_eq!((logs.text().as_str(), logs.errors()), (kept, said));
     }
+}
+
+#[test]
+fn output_is_there_also_when_it_is_not_known_any_more_how_a_job_began_and_ended() {
+    let mut server = TestServer::start();
+    ran(&server, &["run", "-q", "--id", "torn", "echo out; echo err >&2"]).exits(0);
+    wait_until("it is over", DEADLINE, || supervisors(&server.path("")).is_empty());
+    let ended = directories(&server)[0].join("ended");
+    server.replace_after(Signal::TERM, || fs::remove_file(&ended).unwrap());
+    let logs = ran(&server, &["logs", "torn"]);
+    assert_eq!((logs.text().as_str(), logs.errors().as_str()), ("out\n", "err\n"), "{logs:?}");
+    let attached = ran(&server, &["attach", "torn", "--from", "oldest"]);
+    assert_eq!(attached.text(), "out\n", "{attached:?}");
+    let said = attached.errors();
+    assert!(said.contains("the record of how it ended is missing"), "{said}");
+}
+
+#[test]
+fn starts_that_fail_and_supervisors_that_are_killed_leave_no_process_and_every_end_in_the_trail() {
+    let mut server = TestServer::start();
+    let jobs = jobs(&server);
+    let aside = jobs.with_extension("aside");
+    fs::rename(&jobs, &aside).unwrap();
+    for _ in 0..10 {
+        ran(&server, &["run", "--detach", "true"]).complains("client", 125);
+    }
+    fs::rename(&aside, &jobs).unwrap();
+    let mut clients: Vec<Running> = (0..10)
+        .map(|number| {
+            let id = format!("killed-{number}");
+            Running::start(server.client().args(["run", "-q", "--id", &id, "echo ready; exec sleep 1000"]))
+        })
+        .collect();
+    clients.iter_mut().for_each(|client| client.wait_for_stdout("ready\n"));
+    for supervisor in supervisors(&server.path("")) {
+        kill_process(Pid::from_raw(supervisor.cast_signed()).unwrap(), Signal::KILL).unwrap();
+    }
+    for client in clients {
+        let said = client.finish().complains("client", 125);
+        assert!(said.contains("its supervisor was killed"), "{said}");
+    }
+    let is_end = |line: &&str| line.contains(r#""event":"job_end""#) && line.contains(r#""job":"killed-"#);
+    let ends = || server.log().lines().filter(is_end).count();
+    wait_until("all ends are in the trail", DEADLINE, || ends() == 10);
+    wait_until("nobody is left", DEADLINE, || zombie_children(server.process_id()).is_empty());
+    server.still_serves();
 }

@@ -4,10 +4,14 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
+};
 use tokio::io::unix::AsyncFd;
+use tokio::time;
 
 use super::containment::Containment;
 use super::system::{self, Image, Restraints};
@@ -63,6 +67,14 @@ impl Beside {
                 Err(error)
             }
         }
+    }
+
+    /// Waits for its end for so long, then ends it; and takes leave of it.
+    pub(crate) async fn ended_within(self, time: Duration) {
+        if time::timeout(time, self.descriptor.readable()).await.is_err() {
+            pidfd_send_signal(self.descriptor.get_ref(), Signal::KILL).ok();
+        }
+        self.ended().await;
     }
 
     /// Waits for its end, and takes leave of it.

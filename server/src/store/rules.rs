@@ -81,7 +81,10 @@ pub fn verdict(state: &State, totals: Vec<StreamTotal>) -> Option<(Ended, Cause)
     let (outcome, cause) = match state {
         State::Running { .. } | State::Ended(_) => return None,
         State::NeverBegan => (
-            Outcome::NotStarted(StartFailure::Refused("the server ended before it was started".to_owned())),
+            Outcome::NotStarted(StartFailure::Refused(
+                "its server or its supervisor ended before it was started; forget it to use its id again"
+                    .to_owned(),
+            )),
             Cause::NeverBegan,
         ),
         State::Unknown { over: true, .. } => {

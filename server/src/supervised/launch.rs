@@ -31,7 +31,6 @@ use common::message::{self, ClientMessage, Start};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixStream;
-use tokio::time;
 
 use super::SOCKET;
 use crate::process::{Beside, Containment, SUPERVISE};
@@ -64,7 +63,7 @@ const DISMISSAL: Duration = Duration::from_secs(2);
 /// A supervisor that has no job yet.
 #[derive(Debug)]
 pub(super) struct Raised {
-    connection: StdUnixStream,
+    connection: UnixStream,
     process: Beside,
 }
 
@@ -89,16 +88,25 @@ pub(super) fn raise(
     let request = request(start)?;
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let stdio = [theirs.as_fd(), request.as_fd(), null.as_fd()];
-    let process = Beside::start(containment, &arguments, &environment()?, stdio)?;
-    Ok(Raised { connection: ours, process })
+    // First, since what was started is not to be let go of.
+    let (connection, environment) = (UnixStream::from_std(ours)?, environment()?);
+    let process = Beside::start(containment, &arguments, &environment, stdio)?;
+    Ok(Raised { connection, process })
 }
 
 impl Raised {
     /// Puts it in charge of the job in `custody`, which is the one that it was started for, and which it must not begin yet.
     ///
     /// # Errors
-    /// The system's; it is in charge of nothing then, and ends.
-    pub(super) fn charge(self, custody: &Custody) -> io::Result<Charged> {
+    /// The system's; it is in charge of nothing then, and is to be [dismissed](Self::dismiss).
+    pub(super) fn charge(self, custody: &Custody) -> Result<Charged, (Self, io::Error)> {
+        match self.send_lock(custody) {
+            Ok(()) => Ok(Charged(self)),
+            Err(error) => Err((self, error)),
+        }
+    }
+
+    fn send_lock(&self, custody: &Custody) -> io::Result<()> {
         let locks = [custody.lock().as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -106,13 +114,14 @@ impl Raised {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         sendmsg(&self.connection, &[IoSlice::new(b"\0")], &mut control, SendFlags::NOSIGNAL)?;
-        Ok(Charged(self))
+        Ok(())
     }
 
     /// Ends it: there is no job for it.
     pub(super) async fn dismiss(self) {
-        drop(self.connection);
-        time::timeout(DISMISSAL, self.process.ended()).await.ok();
+        let Self { connection, process } = self;
+        drop(connection);
+        process.ended_within(DISMISSAL).await;
     }
 }
 
@@ -122,13 +131,11 @@ pub(super) struct Charged(Raised);
 
 impl Charged {
     /// Has it begin.
-    ///
-    /// # Errors
-    /// The system's; it ends then.
-    pub(super) fn permit(self) -> io::Result<(UnixStream, Gone)> {
-        let Raised { mut connection, process } = self.0;
-        connection.write_all(b"\0")?;
-        Ok((UnixStream::from_std(connection)?, Box::pin(process.ended())))
+    pub(super) fn permit(self) -> (UnixStream, Gone) {
+        let Raised { connection, process } = self.0;
+        // There is room for a byte. That it is gone shows to whoever speaks to it, and then the disk says that the job never began.
+        rustix::io::write(&connection, b"\0").ok();
+        (connection, Box::pin(process.ended()))
     }
 
     /// Ends it.

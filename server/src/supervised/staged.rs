@@ -1,6 +1,6 @@
 //! Supervisors that are no processes of their own: for tests on a [`Stage`], where everything else of them is as it always is.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
@@ -36,10 +36,15 @@ pub(super) fn raise(
 
 impl Raised {
     /// As [`launch::Raised::charge`].
-    pub(super) fn charge(self, custody: &Custody) -> io::Result<Charged> {
+    pub(super) fn charge(self, custody: &Custody) -> Result<Charged, (Self, io::Error)> {
         match self {
-            Self::Process(raised) => raised.charge(custody).map(Charged::Process),
-            Self::OnStage(stage, start) => enter(&stage, *start, custody),
+            Self::Process(raised) => {
+                let charged = raised.charge(custody).map(Charged::Process);
+                charged.map_err(|(raised, error)| (Self::Process(raised), error))
+            }
+            Self::OnStage(stage, start) => {
+                enter(&stage, &start, custody).map_err(|error| (Self::OnStage(stage, start), error))
+            }
         }
     }
 
@@ -55,17 +60,17 @@ impl Raised {
 /// As [`launch::Charged`], but maybe on a stage.
 pub(super) enum Charged {
     Process(launch::Charged),
-    OnStage(StdUnixStream, Gone),
+    OnStage(UnixStream, Gone),
 }
 
 impl Charged {
     /// As [`launch::Charged::permit`].
-    pub(super) fn permit(self) -> io::Result<(UnixStream, Gone)> {
+    pub(super) fn permit(self) -> (UnixStream, Gone) {
         match self {
             Self::Process(charged) => charged.permit(),
-            Self::OnStage(mut connection, gone) => {
-                connection.write_all(b"\0")?;
-                Ok((UnixStream::from_std(connection)?, gone))
+            Self::OnStage(connection, gone) => {
+                rustix::io::write(&connection, b"\0").ok();
+                (connection, gone)
             }
         }
     }
@@ -78,13 +83,13 @@ impl Charged {
     }
 }
 
-fn enter(stage: &Stage, start: Start, custody: &Custody) -> io::Result<Charged> {
+fn enter(stage: &Stage, start: &Start, custody: &Custody) -> io::Result<Charged> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let (id, path, lock) =
         (start.id.clone(), custody.job().path(), custody.lock().as_fd().try_clone_to_owned()?);
     let custody = Custody::inherit(path, lock).map_err(io::Error::other)?;
-    let charge = Charge { connection: theirs, listener: listen(path)?, custody, start };
+    let charge = Charge { connection: theirs, listener: listen(path)?, custody, start: start.clone() };
     let service = stage.supervisor();
     let serving = service.clone();
     let staying = tokio::spawn(async move { stay(charge, &serving).await });
@@ -92,5 +97,5 @@ fn enter(stage: &Stage, start: Start, custody: &Custody) -> io::Result<Charged> 
     let gone = async move {
         staying.await.ok();
     };
-    Ok(Charged::OnStage(ours, Box::pin(gone)))
+    Ok(Charged::OnStage(UnixStream::from_std(ours)?, Box::pin(gone)))
 }

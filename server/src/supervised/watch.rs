@@ -9,20 +9,25 @@ use common::job::JobId;
 use tokio::time;
 use tracing::{info, warn};
 
-use super::{ENTRIES, Gone, Supervised, connect, settle};
+use super::{ENTRIES, Gone, Supervised, SupervisedError, connect, settle};
 use crate::admission::ConnectionId;
 use crate::audit::{Event, JobEnd};
 use crate::authorize::Owner;
 use crate::job::Place;
 use crate::process::Other;
 use crate::service::Service;
-use crate::store::{self, Bound, EXPIRE_AT_ONCE, End, Recovered, State, Timestamp};
+use crate::store::{self, Bound, EXPIRE_AT_ONCE, End, Recovered, State, StoreError, Timestamp};
 
 /// How often what is kept is looked through for what is old.
 const EVERY: Duration = Duration::from_secs(3600);
 
 /// How soon a supervisor is looked at again that cannot be waited for.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// How long somebody else may take to find out how a job has ended, and how soon that is looked at again. What is left of it may
+/// have to be ended first.
+const SETTLING: Duration = Duration::from_secs(30);
+const SETTLING_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long what a start had no time for may take.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -133,14 +138,24 @@ impl Supervised {
 
     /// Finds out how a job without a supervisor has ended, and has that recorded, once.
     async fn tell(&self, service: &Arc<Service>, owner: Owner, id: &JobId, connection: Option<ConnectionId>) {
-        let (store, job, recording) = (Arc::clone(&self.store), id.clone(), Arc::clone(service));
-        let told = self.on_disk(move || {
-            let found = store.find(&owner, &job)?;
-            settle(&found)?;
-            found.tell_end(|end| record(&recording, connection, owner, &job, end))
-        });
-        if let Err(error) = told.await {
-            warn!(job = %id, %error, "what became of a job cannot be recorded");
+        let until = Instant::now() + SETTLING;
+        loop {
+            let (store, job, recording) = (Arc::clone(&self.store), id.clone(), Arc::clone(service));
+            let told = self.on_disk(move || {
+                let found = store.find(&owner, &job)?;
+                settle(&found)?;
+                found.tell_end(|end| record(&recording, connection, owner, &job, end))
+            });
+            match told.await {
+                Ok(_) => return,
+                // Somebody else finds it out at this moment, and holds the lock meanwhile.
+                Err(SupervisedError::Store(StoreError::Running)) if Instant::now() < until => {
+                    time::sleep(SETTLING_PAUSE).await;
+                }
+                Err(error) => {
+                    return warn!(job = %id, %error, "what became of a job cannot be recorded");
+                }
+            }
         }
     }
 
