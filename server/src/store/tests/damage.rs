@@ -19,6 +19,7 @@ fn world() -> World {
     let lost = create(&store, ANN, "lost");
     lost.begin(None, NOW).unwrap();
     lost.started(Started { process_id: 1, process_start: 2, at: NOW }).unwrap();
+    abandon(lost);
     world
 }
 
@@ -137,7 +138,7 @@ fn a_job_whose_end_somebody_has_removed_was_not_one_that_never_began() {
     running.begin(None, NOW).unwrap();
     running.output(LOGS).unwrap().append(LogStream::Stderr, b"x", NOW).unwrap();
     fs::remove_file(world.job_path(ANN, "running").join("begun")).unwrap();
-    drop(running);
+    abandon(running);
     let State::Ended(end) = store.find(&ANN, &id("running")).unwrap().settle(NOW).unwrap() else { panic!() };
     assert!(matches!(end.ended.outcome, Outcome::Lost(_)), "{end:?}");
 }
@@ -270,7 +271,7 @@ fn a_memory_that_goes_under_a_running_server_costs_no_new_job() {
         let said = "since 2023-11-14T22:13:20.000Z only, and this was asked for before";
         assert!(forgotten.to_string().contains(said), "{forgotten}");
         lose(&memory);
-        drop(create(&store, ANN, &new));
+        abandon(create(&store, ANN, &new));
         assert_eq!(store.remembers_since().unwrap(), NOW);
         // What is forgotten after that is noted as well, from this moment on.
         lose(&memory);

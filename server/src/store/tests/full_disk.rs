@@ -74,7 +74,7 @@ fn fill(path: &Path) {
 
     // And the end has its room.
     let end = custody.end(&exited(3), NOW).unwrap();
-    drop(custody);
+    abandon(custody);
     let store = Store::open_with(path, NOW, Some(QUOTAS), limits, nobody).unwrap();
     let job = store.find(&ANN, &id("job")).unwrap();
     assert_eq!(job.state().unwrap(), State::Ended(end));
@@ -88,5 +88,5 @@ fn fill(path: &Path) {
     }
     // The output of what is over makes room for others.
     job.remove_output(NOW).unwrap();
-    drop(create(&store, ANN, "another"));
+    abandon(create(&store, ANN, "another"));
 }

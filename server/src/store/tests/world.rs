@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use common::job::{Ended, Outcome, Program, Spec};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::*;
@@ -88,6 +89,12 @@ pub(super) fn create(store: &Store, owner: Owner, id: &str) -> Custody {
     }
 }
 
+/// Lets go of a job as if its holder were killed. Other tests start processes, which have a copy of each descriptor for a moment:
+/// by closing them alone it would be free later.
+pub(super) fn abandon(custody: Custody) {
+    flock(custody.lock(), FlockOperation::Unlock).unwrap();
+}
+
 pub(super) fn exited(code: u8) -> Ended {
     Ended::without_output(Outcome::Exited(code))
 }
@@ -99,6 +106,7 @@ pub(super) fn finished(store: &Store, owner: Owner, id: &str, output: usize, at:
     let mut logs = custody.output(store.log_limits()).unwrap();
     assert_eq!(logs.append(LogStream::Stdout, &vec![b'x'; output], at).unwrap(), output);
     custody.end(&exited(0), at).unwrap();
+    abandon(custody);
 }
 
 pub(super) fn bound() -> Bound {
