@@ -10,6 +10,7 @@ mod outcome;
 mod resources;
 mod signal;
 mod spec;
+mod terminal;
 
 pub use byte_string::ByteString;
 pub(crate) use byte_string::bounded;
@@ -20,3 +21,4 @@ pub use outcome::{Ended, Outcome, StartFailure, StreamTotal};
 pub use resources::{PeakMemory, Resource, ResourceLimits, Usage};
 pub use signal::{Signal, SignalError};
 pub use spec::{Program, Spec, SpecError, Variable};
+pub use terminal::{Terminal, TerminalMode, WindowSize};

@@ -36,6 +36,12 @@ pub const STREAM_WINDOW: u64 = 2 * 1024 * 1024;
 /// Sum of what the streams of one connection may hold beyond their initial windows.
 pub const CONNECTION_WINDOW: u64 = 16 * 1024 * 1024;
 
+/// Bytes of the name of a kind of terminal. The longest in terminfo(5) has 30, and it becomes a file's name there.
+pub const TERMINAL_NAME: usize = 64;
+
+/// Settings of a terminal. RFC 4254, section 8, knows 58.
+pub const TERMINAL_MODES: usize = 64;
+
 /// Words of a command. The request's size is what bounds memory; this bounds the work of looking at them.
 pub const ARGUMENTS: usize = 4096;
 

@@ -173,6 +173,18 @@ pub enum SpecError {
         /// How long it is.
         length: usize,
     },
+    /// The name of a kind of terminal that is too long or not printable.
+    #[error("not a kind of terminal: {name:?}, at most {max} printable characters", max = limits::TERMINAL_NAME)]
+    TerminalName {
+        /// The name.
+        name: String,
+    },
+    /// More settings than [`limits::TERMINAL_MODES`].
+    #[error("{count} settings of a terminal, at most {max}", max = limits::TERMINAL_MODES)]
+    TooManyModes {
+        /// How many there are.
+        count: usize,
+    },
     /// A limit that makes no sense on any machine.
     #[error("a limit of {value} on {resource}: {least} to {most} make sense")]
     Limit {
