@@ -1,6 +1,6 @@
 //! The operating system's side of a job: making its process, waiting for it, signalling it and all that came of it.
 //!
-//! Knows nothing of connections, streams or offsets. Linux only: clone3, pidfds, cgroups, `/proc`.
+//! Knows nothing of connections, streams or offsets. Linux only: clone3, pidfds, cgroups, pseudo-terminals, `/proc`.
 
 mod account;
 mod beside;
@@ -18,6 +18,7 @@ mod remains;
 mod search;
 mod spawn;
 mod system;
+mod terminal;
 mod tree;
 
 use std::io;

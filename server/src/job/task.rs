@@ -96,7 +96,7 @@ async fn spawn(
 ) -> Result<Course, Ended> {
     let Service { door, containment, .. } = service;
     // While that is waited for.
-    let prepared = Prepared::new(&spec, &door.account, &job.id, containment);
+    let prepared = Prepared::new(&spec, None, &door.account, &job.id, containment);
     let spawned = match permission.await {
         Ok(()) => prepared.map_err(SpawnError::NotStarted).and_then(Prepared::start),
         Err(reason) => Err(SpawnError::NotStarted(StartFailure::Refused(reason))),

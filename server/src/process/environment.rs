@@ -4,13 +4,16 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use common::job::{ByteString, JobId, Variable};
+use common::job::{ByteString, JobId, Terminal, Variable};
 
 use super::account::Account;
 
 /// Where programs are searched when the client sets no `PATH`: that of a login, without the user's own additions.
 const USER_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 const ROOT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// `TERM` where the client does not say what its terminal is: one that knows no control sequences.
+const UNKNOWN_TERMINAL: &str = "dumb";
 
 /// The variable in which every command finds the id of its job, and by which what comes of it is found again.
 pub(super) const JOB_ID: &str = "TELEX_JOB_ID";
@@ -20,8 +23,15 @@ pub(super) const JOB_ID: &str = "TELEX_JOB_ID";
 pub(super) struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
-    /// `HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`, `LANG`, `PWD`, over them what the client sets, and over all `TELEX_JOB_ID`.
-    pub(super) fn new(account: &Account, directory: &Path, variables: &[Variable], id: &JobId) -> Self {
+    /// `HOME`, `USER`, `LOGNAME`, `SHELL`, `PATH`, `LANG`, `PWD`, with a terminal `TERM`, over them what the client sets, and over
+    /// all `TELEX_JOB_ID`.
+    pub(super) fn new(
+        account: &Account,
+        directory: &Path,
+        terminal: Option<&Terminal>,
+        variables: &[Variable],
+        id: &JobId,
+    ) -> Self {
         let path = if account.is_root() { ROOT_PATH } else { USER_PATH };
         let mut environment = Self::default();
         environment.set("HOME".as_ref(), account.home.as_ref());
@@ -31,6 +41,10 @@ impl Environment {
         environment.set("PATH".as_ref(), path.as_ref());
         environment.set("LANG".as_ref(), &account.language);
         environment.set("PWD".as_ref(), directory.as_ref());
+        if let Some(Terminal { name, .. }) = terminal {
+            let name = if name.0.is_empty() { UNKNOWN_TERMINAL.as_ref() } else { name.as_os_str() };
+            environment.set("TERM".as_ref(), name);
+        }
         for Variable { name, value } in variables {
             environment.set(name.as_os_str(), value.as_os_str());
         }
@@ -72,7 +86,7 @@ mod tests {
         let id = Variable { name: JOB_ID.into(), value: "another".into() };
         let variables = [&[path, id][..], &twice].concat();
         let id = "j1".parse().unwrap();
-        let environment = Environment::new(&Account::ann(), Path::new("/tmp"), &variables, &id);
+        let environment = Environment::new(&Account::ann(), Path::new("/tmp"), None, &variables, &id);
         let strings: Vec<_> = environment.strings().map(|text| String::from_utf8(text).unwrap()).collect();
         assert_eq!(
             strings,
@@ -88,6 +102,22 @@ mod tests {
                 "A=2"
             ]
         );
+    }
+
+    #[test]
+    fn the_kind_of_terminal_is_what_the_client_says_of_it_or_sets() {
+        let term = |terminal: Option<&str>, variables: &[Variable]| {
+            let terminal = terminal.map(|name| Terminal { name: name.into(), ..Terminal::default() });
+            let id = "j1".parse().unwrap();
+            let directory = Path::new("/");
+            let environment = Environment::new(&Account::ann(), directory, terminal.as_ref(), variables, &id);
+            environment.value("TERM").map(OsStr::to_owned)
+        };
+        assert_eq!(term(None, &[]), None);
+        assert_eq!(term(Some("xterm"), &[]), Some("xterm".into()));
+        assert_eq!(term(Some(""), &[]), Some("dumb".into()));
+        let own = Variable { name: "TERM".into(), value: "vt100".into() };
+        assert_eq!(term(Some("xterm"), &[own]), Some("vt100".into()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! From a specification to a running process with pipes.
+//! From a specification to a running process with pipes, or on a terminal.
 
 use std::ffi::{CString, OsString};
 use std::io;
@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::job::{ByteString, JobId, Program, Resource, Spec, StartFailure};
+use common::job::{ByteString, JobId, Program, Resource, Spec, StartFailure, Terminal};
 use common::reason::system_reason;
 use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, open};
 use rustix::io::Errno;
@@ -20,22 +20,23 @@ use super::cgroup::Group;
 use super::containment::{Containment, Hold};
 use super::environment::{self, Environment};
 use super::system::{Born, Failure, Image, Restraints, Step};
+use super::terminal::Pty;
 use super::tree::Tree;
 use super::{Process, children, limits, search};
 
 /// The shell of shell strings: the same on every machine, whatever the login shell is.
 const SHELL: &str = "/bin/sh";
 
-/// A process that has just been started, and our ends of its pipes.
+/// A process that has just been started, and our ends of its pipes, or of its terminal.
 #[derive(Debug)]
 pub(crate) struct Spawned {
     /// The process.
     pub(crate) process: Process,
-    /// Where its stdin is written; `None` if it reads `/dev/null`.
+    /// Where its stdin is written; `None` if it reads `/dev/null`. The master of a terminal, whether anything is typed or not.
     pub(crate) stdin: Option<OwnedFd>,
-    /// Where its stdout is read; its stderr too, if they are merged.
+    /// Where its stdout is read; its stderr too, if they are merged. Another descriptor for the master of a terminal.
     pub(crate) stdout: OwnedFd,
-    /// Where its stderr is read; `None` if merged.
+    /// Where its stderr is read; `None` if merged, as on a terminal.
     pub(crate) stderr: Option<OwnedFd>,
 }
 
@@ -57,27 +58,29 @@ pub(crate) struct Prepared {
     arguments: Vec<CString>,
     environment: Vec<CString>,
     directory: (OwnedFd, PathBuf),
-    pipes: Pipes,
+    ends: Ends,
     group: Option<Group>,
     restraints: Restraints,
     containment: Arc<Containment>,
 }
 
 impl Prepared {
-    /// What it takes to run the command of `spec` as this server's account.
+    /// What it takes to run the command of `spec` as this server's account, on this terminal if there is one.
     ///
     /// # Errors
     /// What keeps it from running.
     pub(crate) fn new(
         spec: &Spec,
+        terminal: Option<&Terminal>,
         account: &Account,
         id: &JobId,
         containment: &Arc<Containment>,
     ) -> Result<Self, StartFailure> {
-        spec.check().map_err(|error| StartFailure::Invalid(search::shown(error.to_string().as_ref())))?;
+        let sound = spec.check().and_then(|()| terminal.map_or(Ok(()), Terminal::check));
+        sound.map_err(|error| StartFailure::Invalid(search::shown(error.to_string().as_ref())))?;
         let path = environment::directory(account, spec.directory.as_ref());
         let directory = open_directory(&path)?;
-        let environment = Environment::new(account, &path, &spec.environment, id);
+        let environment = Environment::new(account, &path, terminal, &spec.environment, id);
         let words = words(&spec.program);
         let program = words.first().map(ByteString::as_os_str).unwrap_or_default();
         let search_path = environment.value("PATH").unwrap_or_default();
@@ -87,10 +90,10 @@ impl Prepared {
         };
         let arguments = c_strings(words.into_iter().map(|word| word.0))?;
         let environment = c_strings(environment.strings())?;
-        let pipes = Pipes::new(spec).map_err(|error| search::exhausted(&error))?;
+        let ends = Ends::new(spec, terminal).map_err(|error| search::exhausted(&error))?;
         let Hold { group, restraints } = containment.hold(&spec.limits)?;
         let (id, directory, containment) = (id.clone(), (directory, path), Arc::clone(containment));
-        Ok(Self { id, program, arguments, environment, directory, pipes, group, restraints, containment })
+        Ok(Self { id, program, arguments, environment, directory, ends, group, restraints, containment })
     }
 
     /// Starts the command. Takes as long as the kernel takes to load the program.
@@ -113,7 +116,7 @@ impl Prepared {
         let tree = Tree::new(id, self.id, self.group, entry, self.containment);
         // Should this fail, dropping the tree's owner is what ends it.
         let process = Process::new(id, tree, descriptor).map_err(SpawnError::Unwatchable)?;
-        Ok(self.pipes.into_ours(process))
+        Ok(self.ends.into_ours(process))
     }
 
     fn image<'a>(&'a self, program: &'a CString) -> Image<'a> {
@@ -122,7 +125,8 @@ impl Prepared {
             arguments: &self.arguments,
             environment: &self.environment,
             directory: self.directory.0.as_fd(),
-            stdio: self.pipes.theirs(),
+            stdio: self.ends.theirs(),
+            terminal: matches!(self.ends, Ends::Terminal { .. }),
             cgroup: self.group.as_ref().and_then(Group::descriptor),
             restraints: self.restraints,
         }
@@ -157,7 +161,7 @@ impl Prepared {
                 Some(error) => search::not_executable(&self.program, error),
                 None => search::exhausted(&error),
             },
-            Step::Clone | Step::Session | Step::Descriptors => search::exhausted(&error),
+            Step::Clone | Step::Session | Step::Descriptors | Step::Terminal => search::exhausted(&error),
         })
     }
 }
@@ -208,7 +212,42 @@ fn c_string(bytes: Vec<u8>) -> Result<CString, StartFailure> {
     CString::new(bytes).map_err(|_| StartFailure::Invalid("a NUL byte".to_owned()))
 }
 
-/// Both ends of the command's pipes; all of them close on exec.
+/// What a command reads and writes; all of it closes on exec.
+enum Ends {
+    Pipes(Pipes),
+    Terminal {
+        terminal: Pty,
+        /// The master once more: one to write, and one to read.
+        again: OwnedFd,
+    },
+}
+
+impl Ends {
+    fn new(spec: &Spec, terminal: Option<&Terminal>) -> io::Result<Self> {
+        let Some(terminal) = terminal else { return Pipes::new(spec).map(Self::Pipes) };
+        let terminal = Pty::open(terminal)?;
+        let again = terminal.master.try_clone()?;
+        Ok(Self::Terminal { terminal, again })
+    }
+
+    fn theirs(&self) -> [BorrowedFd<'_>; 3] {
+        match self {
+            Self::Pipes(pipes) => pipes.theirs(),
+            Self::Terminal { terminal, .. } => [terminal.slave.as_fd(); 3],
+        }
+    }
+
+    fn into_ours(self, process: Process) -> Spawned {
+        match self {
+            Self::Pipes(pipes) => pipes.into_ours(process),
+            Self::Terminal { terminal, again } => {
+                Spawned { process, stdin: Some(again), stdout: terminal.master, stderr: None }
+            }
+        }
+    }
+}
+
+/// Both ends of the command's pipes.
 struct Pipes {
     stdin: (OwnedFd, Option<OwnedFd>),
     stdout: (OwnedFd, OwnedFd),

@@ -2,7 +2,9 @@
 //!
 //! A process with a directory, a session, closed descriptors, a cgroup, limits and a niceness in one: `std::process::Command`
 //! falls back to `fork` for most of these, which costs 27 ms for a server of 500 MB, and posix_spawn knows the first three
-//! alone. `kill` for real-time signals, which rustix and nix do not name. `signal`, to set a default action. `wait4`, for what a process has used. `AsyncFd::register`, which tokio leaves to its callers to use soundly.
+//! alone. `TIOCSCTTY` between its birth and its program. `kill` for real-time signals, which rustix and nix do not name. `signal`,
+//! to set a default action. `wait4`, for what a process has used. `AsyncFd::register`, which tokio leaves to its callers to use
+//! soundly.
 
 #![allow(unsafe_code, reason = "see above; every block states why it is sound")]
 
@@ -38,6 +40,8 @@ pub(super) struct Image<'a> {
     pub(super) directory: BorrowedFd<'a>,
     /// Its descriptors 0, 1 and 2; it gets no others.
     pub(super) stdio: [BorrowedFd<'a>; 3],
+    /// Whether descriptor 1 is a terminal that becomes its controlling one.
+    pub(super) terminal: bool,
     /// The cgroup that it is born in; that of the server if `None`.
     pub(super) cgroup: Option<BorrowedFd<'a>>,
     /// What it is held to.
@@ -91,13 +95,15 @@ pub(super) enum Step {
     Niceness,
     Directory,
     Descriptors,
+    /// To have a controlling terminal.
+    Terminal,
     Execute,
     /// To be watched by its parent.
     Watch,
 }
 
 impl Step {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Clone,
         Self::Session,
         Self::AddressSpace,
@@ -105,6 +111,7 @@ impl Step {
         Self::Niceness,
         Self::Directory,
         Self::Descriptors,
+        Self::Terminal,
         Self::Execute,
         Self::Watch,
     ];

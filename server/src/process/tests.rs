@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Read;
 use std::time::Duration;
 
-use common::job::{Program, ResourceLimits, Spec, StartFailure, Variable};
+use common::job::{Program, ResourceLimits, Spec, StartFailure, Terminal, Variable};
 
 use super::*;
 
 mod measure;
 mod start;
+pub(super) mod terminal;
 mod trees;
 
 /// A shell's job in `/`, without input.
@@ -25,8 +26,17 @@ fn account() -> Account {
 }
 
 fn start(spec: &Spec, containment: &Arc<Containment>) -> Result<Spawned, StartFailure> {
+    start_on(None, spec, containment)
+}
+
+/// Starts it on this terminal, if there is one.
+fn start_on(
+    terminal: Option<&Terminal>,
+    spec: &Spec,
+    containment: &Arc<Containment>,
+) -> Result<Spawned, StartFailure> {
     let id = format!("test-{}", fastrand::u64(..)).parse().unwrap();
-    match Prepared::new(spec, &account(), &id, containment)?.start() {
+    match Prepared::new(spec, terminal, &account(), &id, containment)?.start() {
         Ok(spawned) => Ok(spawned),
         Err(SpawnError::NotStarted(failure)) => Err(failure),
         Err(error) => panic!("{error}"),

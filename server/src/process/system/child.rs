@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) environment: *const *const c_char,
     pub(super) directory: c_int,
     pub(super) stdio: [c_int; 3],
+    /// Whether descriptor 1 becomes its controlling terminal.
+    pub(super) terminal: bool,
     pub(super) restraints: Restraints,
     /// The niceness as a text; of length 0 if there is none.
     pub(super) nice: *const u8,
@@ -88,6 +90,10 @@ unsafe fn prepare(plan: &Plan) -> Result<(), Step> {
         }
         for (number, descriptor) in (0..STANDARD).zip(stdio) {
             done(libc::dup2(descriptor, number), Step::Descriptors)?;
+        }
+        if plan.terminal {
+            // A leader of a session that has none may take one; its group is in the foreground then.
+            done(libc::ioctl(libc::STDOUT_FILENO, libc::TIOCSCTTY, 0), Step::Terminal)?;
         }
         done_long(libc::syscall(libc::SYS_close_range, STANDARD, c_uint::MAX, 0), Step::Descriptors)
     }

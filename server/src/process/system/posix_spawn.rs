@@ -1,6 +1,6 @@
 //! posix_spawn(3): how a process is started where clone3(2) is refused, or on another processor.
 //!
-//! It knows a directory, a session and closed descriptors, and no cgroup, limits or niceness: an [`Image`] with any of those
+//! It knows a directory, a session, a terminal and closed descriptors, and no cgroup, limits or niceness: an [`Image`] with any of those
 //! must not come here.
 
 use std::ffi::{CString, c_char, c_int};
@@ -71,6 +71,11 @@ impl FileActions {
                     descriptor.as_raw_fd(),
                     number,
                 ))?;
+            }
+            if image.terminal {
+                // The leader of a session gets the terminal that it opens first; the session is made before all of this.
+                let (own, flags) = (c"/proc/self/fd/1".as_ptr(), libc::O_RDWR);
+                check(libc::posix_spawn_file_actions_addopen(&mut actions.0, 3, own, flags, 0))?;
             }
             check(libc::posix_spawn_file_actions_addclosefrom_np(&mut actions.0, 3))?;
         }

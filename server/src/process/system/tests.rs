@@ -8,6 +8,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::start as start_best;
 use super::*;
+use crate::process::terminal::Pty;
+use crate::process::tests::terminal::read_to_end;
 
 /// What `words` write to stdout, started by `start` with the descriptors that `stdio` makes of that pipe.
 fn output(
@@ -25,6 +27,7 @@ fn output(
         environment: &[c"A=b".to_owned()],
         directory: root.as_fd(),
         stdio: stdio(null.as_fd(), theirs.as_fd()),
+        terminal: false,
         cgroup: None,
         restraints: Restraints::default(),
     };
@@ -63,6 +66,7 @@ fn the_same_step_fails_for_the_same_reason() {
         environment: &[],
         directory: root.as_fd(),
         stdio: [root.as_fd(); 3],
+        terminal: false,
         cgroup: None,
         restraints: Restraints::default(),
     };
@@ -83,4 +87,28 @@ fn a_descriptor_that_is_in_the_way_is_not_lost() {
     let own = fs::read_link("/proc/self/fd/0").unwrap();
     let found = output(start_best, &words, |null, pipe| [null, pipe, stdin]);
     assert_eq!(found, format!("{}\n/dev/null\n", own.display()));
+}
+
+#[test]
+fn a_terminal_is_the_controlling_one_however_a_program_was_started() {
+    let script = "set -- $(cat /proc/$$/stat); [ $1 = $8 ] && [ $1 = $6 ] && echo leader; ls -1 /proc/self/fd; echo x >/dev/tty";
+    let arguments = ["/bin/sh", "-c", script].map(|word| CString::new(word).unwrap());
+    let root = fs::File::open("/").unwrap();
+    for start in [start_best, posix_spawn::start] {
+        let Pty { master, slave } = Pty::open(&common::job::Terminal::default()).unwrap();
+        let image = Image {
+            program: &arguments[0],
+            arguments: &arguments,
+            environment: &[c"PATH=/bin:/usr/bin".to_owned()],
+            directory: root.as_fd(),
+            stdio: [slave.as_fd(); 3],
+            terminal: true,
+            cgroup: None,
+            restraints: Restraints::default(),
+        };
+        let born = start(&image).unwrap();
+        drop(slave);
+        assert_eq!(read_to_end(&master), "leader\r\n0\r\n1\r\n2\r\n3\r\nx\r\n");
+        wait_for(born.id);
+    }
 }
