@@ -3,7 +3,7 @@
 use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -185,6 +185,13 @@ fn words(program: &Program) -> Vec<ByteString> {
             words
         }
     }
+}
+
+/// The account's login shell as login(1) starts it: the program, and the name by which it knows that it is one.
+#[cfg_attr(not(test), expect(dead_code, reason = "for `Program::LoginShell`, which is on its way"))]
+pub(super) fn login_shell(account: &Account) -> (PathBuf, ByteString) {
+    let name = account.shell.file_name().unwrap_or(account.shell.as_os_str());
+    (account.shell.clone(), ByteString([b"-", name.as_bytes()].concat()))
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, StartFailure> {

@@ -115,3 +115,9 @@ async fn a_limit_that_nothing_can_keep_starts_nothing() {
     spec.limits = ResourceLimits { memory: Some(0), ..ResourceLimits::default() };
     assert!(matches!(start(&spec, &containment).unwrap_err(), StartFailure::Invalid(_)));
 }
+
+#[test]
+fn a_login_shell_is_told_so_by_its_name() {
+    let (program, name) = spawn::login_shell(&Account::ann());
+    assert_eq!((program.to_str(), name), (Some("/bin/bash"), "-bash".into()));
+}
