@@ -23,6 +23,8 @@ mod rules;
 pub(crate) mod stage;
 mod state;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use common::limits;
 

@@ -252,13 +252,13 @@ impl Feed {
 
     /// What was taken from the stream before is in it again.
     fn take(handed: &HandedFeed, unpacking: &mut Unpacking) -> io::Result<Self> {
-        let gauge = handed.gauge.map(|gauge| unpacking.descriptor(gauge)).transpose()?;
+        let descriptor = handed.gauge.map(|gauge| unpacking.descriptor(gauge)).transpose()?;
         let stage = match handed.stage {
             HandedFeedStage::New => input::Stage::New,
             HandedFeedStage::Probing => input::Stage::Probing,
             HandedFeedStage::Feeding => input::Stage::Feeding,
             HandedFeedStage::Over => input::Stage::Over,
         };
-        Ok(Self { stage, written: handed.written, rest: Bytes::new(), gauge: gauge.map(Arc::new) })
+        Ok(Self::going_on(stage, handed.written, descriptor))
     }
 }

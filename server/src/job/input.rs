@@ -1,4 +1,7 @@
-//! From a job's client to the command's stdin, knowing how much of it the command has read.
+//! From a job's client to the command's stdin, knowing how much of it the command has read; if that is a terminal, how much was
+//! [typed](keyboard).
+
+mod keyboard;
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -11,6 +14,7 @@ use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{Errno, ioctl_fionread, write};
 use rustix::pipe::fcntl_setpipe_size;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
 
 use super::LARGE_PIPE;
 use super::state::Job;
@@ -27,9 +31,10 @@ const PROBE_PIPE: usize = 4096;
 pub(super) struct Input<'a> {
     job: &'a Job,
     feed: Mutex<Feed>,
+    hung_up: Notify,
 }
 
-/// Our end of the pipe, and what went into it.
+/// Our end of the pipe or the terminal, and what went into it.
 #[derive(Debug)]
 pub(super) struct Feed {
     pub(super) stage: Stage,
@@ -37,8 +42,12 @@ pub(super) struct Feed {
     /// What was taken from the stream, and is to be written next.
     pub(super) rest: Bytes,
     /// An end of the pipe that knows how much is still in it: the one we write, or, once that is closed, a reading one
-    /// that we only ask. `None` if neither is to be had.
+    /// that we only ask. `None` if neither is to be had. The master of a terminal, until it is hung up.
     pub(super) gauge: Option<Arc<OwnedFd>>,
+    /// Whether that is a terminal.
+    is_terminal: bool,
+    /// What was typed last there.
+    last: Option<u8>,
 }
 
 /// How far a feed has come.
@@ -55,15 +64,23 @@ pub(super) enum Stage {
 }
 
 impl Feed {
-    /// Into a new pipe; without one, whatever comes is refused.
-    pub(super) fn new(pipe: Option<OwnedFd>) -> Self {
-        Self { stage: Stage::New, written: 0, rest: Bytes::new(), gauge: pipe.map(Arc::new) }
+    /// Into a new pipe or terminal; without one, whatever comes is refused.
+    pub(super) fn new(descriptor: Option<OwnedFd>) -> Self {
+        Self::going_on(Stage::New, 0, descriptor)
+    }
+
+    /// From where it has come to on.
+    pub(super) fn going_on(stage: Stage, written: u64, descriptor: Option<OwnedFd>) -> Self {
+        let is_terminal = descriptor.as_ref().is_some_and(process::is_terminal);
+        // What was typed last is not known then, and not taken for the end of a line.
+        let last = (written > 0).then_some(0);
+        Self { stage, written, rest: Bytes::new(), gauge: descriptor.map(Arc::new), is_terminal, last }
     }
 }
 
 impl<'a> Input<'a> {
     pub(super) fn new(job: &'a Job, feed: Feed) -> Self {
-        Self { job, feed: Mutex::new(feed) }
+        Self { job, feed: Mutex::new(feed), hung_up: Notify::new() }
     }
 
     /// What it takes to go on.
@@ -71,9 +88,21 @@ impl<'a> Input<'a> {
         self.feed.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many bytes the command has read.
+    /// Lets go of the terminal, if there is one. Once nobody reads there either, those who still have it are sent HUP.
+    pub(super) fn hang_up(&self) {
+        let mut feed = self.lock();
+        if feed.is_terminal {
+            feed.gauge = None;
+            self.hung_up.notify_one();
+        }
+    }
+
+    /// How many bytes the command has read, or could have of a terminal.
     pub(super) fn consumed(&self) -> u64 {
         let feed = self.lock();
+        if feed.is_terminal {
+            return feed.written;
+        }
         let left = feed.gauge.as_deref().map_or(Ok(0), ioctl_fionread).unwrap_or_default();
         feed.written.saturating_sub(left)
     }
@@ -81,8 +110,13 @@ impl<'a> Input<'a> {
     /// Writes what comes until the stream or the reader ends. A client that is lost or gone is no end: a command must not take
     /// it for the end of its input.
     pub(super) async fn run(&self) -> io::Result<()> {
-        let pipe = self.lock().gauge.clone();
-        let fed = match pipe {
+        let (descriptor, is_terminal) = {
+            let feed = self.lock();
+            let takes_any = self.job.takes_stdin || !feed.is_terminal;
+            (feed.gauge.clone().filter(|_| takes_any), feed.is_terminal)
+        };
+        let fed = match descriptor {
+            Some(master) if is_terminal => self.type_until_end(master).await,
             Some(pipe) => self.feed(pipe).await,
             None => {
                 self.refuse().await;

@@ -48,7 +48,7 @@ pub(crate) fn begin(
     let owned = Arc::clone(service);
     let life = async move {
         let (service, connection) = (owned, Some(connection));
-        let stage = match Box::pin(start(&job, spec, permission, &service)).await {
+        let stage = match Box::pin(start(&job, spec, None, permission, &service)).await {
             Ok(course) => Stage::Running(Box::new(course), place),
             Err(ended) => conclude(&service, connection, &job, ended, place),
         };

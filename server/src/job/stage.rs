@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use common::frame::StreamId;
-use common::job::{Ended, JobId, Outcome, Signal, Spec, StartFailure, StreamTotal};
+use common::job::{Ended, JobId, Outcome, Signal, Spec, StartFailure, StreamTotal, Terminal};
 use common::packet::{Ack, Packet};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -115,12 +115,13 @@ pub(crate) fn is_content(stream: StreamId, mut offset: u64, mut bytes: &[u8]) ->
 pub(crate) async fn run(
     job: &Job,
     spec: Spec,
+    terminal: Option<Terminal>,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Ended {
     match Stage::present() {
         Some(stage) => stage.run(job, &spec, permission, service).await,
-        None => task::run(job, spec, permission, service).await,
+        None => task::run(job, spec, terminal, permission, service).await,
     }
 }
 
@@ -128,12 +129,13 @@ pub(crate) async fn run(
 pub(super) async fn start(
     job: &Job,
     spec: Spec,
+    terminal: Option<Terminal>,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Result<Course, Ended> {
     match Stage::present() {
         Some(stage) => Err(stage.run(job, &spec, permission, service).await),
-        None => task::start(job, spec, permission, service).await,
+        None => task::start(job, spec, terminal, permission, service).await,
     }
 }
 

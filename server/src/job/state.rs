@@ -40,7 +40,7 @@ pub(crate) struct Job {
     requested: SystemTime,
     since: Instant,
     /// Whether it was asked for with a stdin.
-    takes_stdin: bool,
+    pub(super) takes_stdin: bool,
     pub(super) stdin: Inbound,
     pub(super) stdout: Outlet,
     pub(super) stderr: Outlet,

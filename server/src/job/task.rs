@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use common::frame::StreamId;
-use common::job::{Ended, Outcome, Spec, StartFailure, StreamTotal};
+use common::job::{Ended, Outcome, Spec, StartFailure, StreamTotal, Terminal};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -52,15 +52,16 @@ pub(super) enum Watched {
     Paused(Box<Course>),
 }
 
-/// Runs a job from its start, for which there has to be a `permission` (or else the reason why there is none), to its end.
+/// Runs a job, on this terminal if there is one, from its start, for which there has to be a `permission` (or else the reason why there is none), to its end.
 /// Returns when nothing of it is left to be watched. [`Job::conclude`] tells everybody.
 pub(crate) async fn run(
     job: &Job,
     spec: Spec,
+    terminal: Option<Terminal>,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Ended {
-    let mut course = match Box::pin(start(job, spec, permission, service)).await {
+    let mut course = match Box::pin(start(job, spec, terminal, permission, service)).await {
         Ok(course) => course,
         Err(ended) => return ended,
     };
@@ -76,11 +77,12 @@ pub(crate) async fn run(
 pub(super) async fn start(
     job: &Job,
     spec: Spec,
+    terminal: Option<Terminal>,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Result<Course, Ended> {
     let since = Instant::now();
-    let mut starting = pin!(spawn(job, spec, permission, service, since));
+    let mut starting = pin!(spawn(job, spec, terminal, permission, service, since));
     match poll_fn(|task| poll_caught(starting.as_mut(), task)).await {
         Some(started) => started,
         None => Err(over(job, Outcome::Lost(FAILED.to_owned()), since)),
@@ -90,13 +92,14 @@ pub(super) async fn start(
 async fn spawn(
     job: &Job,
     spec: Spec,
+    terminal: Option<Terminal>,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
     since: Instant,
 ) -> Result<Course, Ended> {
     let Service { door, containment, .. } = service;
     // While that is waited for.
-    let prepared = Prepared::new(&spec, None, &door.account, &job.id, containment);
+    let prepared = Prepared::new(&spec, terminal.as_ref(), &door.account, &job.id, containment);
     let spawned = match permission.await {
         Ok(()) => prepared.map_err(SpawnError::NotStarted).and_then(Prepared::start),
         Err(reason) => Err(SpawnError::NotStarted(StartFailure::Refused(reason))),
@@ -189,8 +192,16 @@ async fn watch(
     };
     let input = Input::new(job, feed);
     let waiting = Waiting::new(&rules, &input);
-    let mut supervisor =
-        Supervisor { job, process: &process, stop_reading: &stop_reading, stopping, pause, failure, rules };
+    let mut supervisor = Supervisor {
+        job,
+        process: &process,
+        input: &input,
+        stop_reading: &stop_reading,
+        stopping,
+        pause,
+        failure,
+        rules,
+    };
     let end = {
         let (outputs, feeding) = (pin!(outputs), pin!(input.run()));
         supervisor.run(waiting, outputs, feeding).await
@@ -219,6 +230,7 @@ async fn watch(
 struct Supervisor<'a> {
     job: &'a Job,
     process: &'a Process,
+    input: &'a Input<'a>,
     stop_reading: &'a CancellationToken,
     /// The server is stopping.
     stopping: &'a CancellationToken,
@@ -256,7 +268,11 @@ impl Supervisor<'_> {
                 sources = &mut outputs, if waiting.outputs => {
                     waiting.outputs = false;
                     match self.outputs_ended(&sources) {
-                        Some(left_open) => Event::OutputsEnded { left_open },
+                        Some(left_open) => {
+                            // Nobody reads what a terminal still says; as with a pipe, those who have it are to hear that.
+                            self.input.hang_up();
+                            Event::OutputsEnded { left_open }
+                        }
                         None => return End::Paused(sources),
                     }
                 }

@@ -3,13 +3,16 @@
 //! Who reads and writes there, and when, is not known here.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use common::job::{Terminal, WindowSize};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::geteuid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{InputModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
+use rustix::termios::{
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Winsize, isatty, tcgetattr, tcsetattr,
+    tcsetwinsize,
+};
 
 /// A terminal for nobody but its owner: others could write to it, and so make it answer what nobody has typed.
 const OWN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -43,6 +46,30 @@ impl Pty {
         fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
         Ok(Self { master, slave })
     }
+}
+
+/// Whether this is a terminal, or the master of one.
+pub(crate) fn is_terminal(descriptor: impl AsFd) -> bool {
+    isatty(descriptor)
+}
+
+/// What to type so that whoever reads finds the end of the input, after `last` was typed: the key for that once at the start of a
+/// line, and twice behind the start, where the first only ends the line. Nothing if it is a key like others at present.
+///
+/// # Errors
+/// The system's, if it is no terminal.
+pub(crate) fn type_end(master: impl AsFd, last: Option<u8>) -> io::Result<Vec<u8>> {
+    let settings = tcgetattr(master)?;
+    let end = settings.special_codes[SpecialCodeIndex::VEOF];
+    if end == 0 || !settings.local_modes.contains(LocalModes::ICANON) {
+        return Ok(Vec::new());
+    }
+    let starts_line = match last {
+        None | Some(b'\n') => true,
+        Some(b'\r') => settings.input_modes.contains(InputModes::ICRNL),
+        Some(byte) => byte == end,
+    };
+    Ok(vec![end; if starts_line { 1 } else { 2 }])
 }
 
 fn winsize(size: WindowSize) -> Winsize {
