@@ -38,7 +38,7 @@ pub(crate) use journal::LeftJournal;
 pub(crate) use remains::{Remains, end as end_remains};
 pub(crate) use spawn::{Prepared, SpawnError, Spawned};
 pub(crate) use system::register;
-pub(crate) use terminal::{is_terminal, type_end};
+pub(crate) use terminal::{is_key, is_terminal, resize, signal_foreground, size, type_end};
 use tree::Tree;
 
 /// A process that this server started, leader of a session and a process group of its own.

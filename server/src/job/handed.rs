@@ -36,7 +36,7 @@ use super::rules::Rules;
 use super::state::Job;
 use super::task::Course;
 use crate::parcel::{Packing, Unpacking};
-use crate::process::{Containment, Process};
+use crate::process::{self, Containment, Process};
 use crate::service::Service;
 
 /// Bytes of the length that stands before a record.
@@ -183,6 +183,9 @@ impl Paused {
         let stage = match (stage, process) {
             (HandedStage::Running(course), Some(process)) => {
                 let course = Course::take(*course, process, unpacking)?;
+                if let Some(Ok(size)) = course.feed.terminal().map(process::size) {
+                    job.is_on_terminal(size);
+                }
                 job.runs(course.process.id());
                 Stage::Running(Box::new(course), registry.take_running(&job))
             }

@@ -76,6 +76,11 @@ impl Feed {
         let last = (written > 0).then_some(0);
         Self { stage, written, rest: Bytes::new(), gauge: descriptor.map(Arc::new), is_terminal, last }
     }
+
+    /// The master of the terminal, if it is one.
+    pub(super) fn terminal(&self) -> Option<Arc<OwnedFd>> {
+        self.gauge.clone().filter(|_| self.is_terminal)
+    }
 }
 
 impl<'a> Input<'a> {
@@ -86,6 +91,11 @@ impl<'a> Input<'a> {
     /// What it takes to go on.
     pub(super) fn into_feed(self) -> Feed {
         self.feed.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The master of the terminal that the command has, if it has one.
+    pub(super) fn terminal(&self) -> Option<Arc<OwnedFd>> {
+        self.lock().terminal()
     }
 
     /// Lets go of the terminal, if there is one. Once nobody reads there either, those who still have it are sent HUP.

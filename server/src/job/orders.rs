@@ -1,6 +1,7 @@
 //! What clients tell a job that runs, until its task gets to it; and which of it was said before.
 //!
-//! As in the kernel, a signal that is pending already is not pending twice: so no client can fill a queue with them.
+//! As in the kernel, a signal that is pending already is not pending twice, and of several sizes the last counts: so no client can
+//! fill a queue with them.
 
 mod handed;
 
@@ -8,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::job::Signal;
+use common::job::{Signal, WindowSize};
 use common::message::AttachmentId;
 use tokio::sync::Notify;
 
@@ -18,8 +19,10 @@ const REMEMBERED: usize = 64;
 /// What a job's task is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Send this to its process group.
+    /// Send this to its process group; if it is one of the keys of a terminal, to the group in the foreground of that.
     Signal(Signal),
+    /// Make its terminal so large.
+    Resize(WindowSize),
     /// End it and its tree.
     Cancel,
 }
@@ -30,6 +33,7 @@ pub(crate) struct Orders {
     cancel: AtomicBool,
     /// Bit 0 for signal 1.
     signals: AtomicU64,
+    size: Mutex<Option<WindowSize>>,
     changed: Notify,
     applied: Mutex<Applied>,
 }
@@ -58,6 +62,7 @@ impl Orders {
     /// Adds a command.
     pub(crate) fn push(&self, command: Command) {
         match command {
+            Command::Resize(size) => *self.size() = Some(size),
             Command::Cancel => self.cancel.store(true, Ordering::Release),
             Command::Signal(signal) => {
                 self.signals.fetch_or(bit(signal), Ordering::AcqRel);
@@ -66,7 +71,7 @@ impl Orders {
         self.changed.notify_one();
     }
 
-    /// Waits for a command and takes it, signals in the order of their numbers. One task waits; safe to drop.
+    /// Waits for a command and takes it: the end of it all, the size, signals in the order of their numbers. One task waits; safe to drop.
     pub(crate) async fn next(&self) -> Command {
         loop {
             if let Some(command) = self.take() {
@@ -74,6 +79,11 @@ impl Orders {
             }
             self.changed.notified().await;
         }
+    }
+
+    /// Takes the size that was asked for last, if that was not done.
+    pub(super) fn take_size(&self) -> Option<WindowSize> {
+        self.size().take()
     }
 
     /// The number of the last order of `attachment` that was carried out; 0 if there was none.
@@ -111,12 +121,19 @@ impl Orders {
         if self.cancel.swap(false, Ordering::AcqRel) {
             return Some(Command::Cancel);
         }
+        if let Some(size) = self.take_size() {
+            return Some(Command::Resize(size));
+        }
         let pending = self.signals.load(Ordering::Acquire);
         let lowest = i32::try_from(pending.trailing_zeros()).ok()? + 1;
         // None is pending if the number is not that of a signal.
         let signal = Signal::from_number(lowest).ok()?;
         self.signals.fetch_and(!bit(signal), Ordering::AcqRel);
         Some(Command::Signal(signal))
+    }
+
+    fn size(&self) -> MutexGuard<'_, Option<WindowSize>> {
+        self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Applied> {
@@ -144,6 +161,18 @@ mod tests {
         assert_eq!(orders.take(), None);
         orders.push(Command::Cancel);
         assert_eq!(orders.next().await, Command::Cancel);
+    }
+
+    #[tokio::test]
+    async fn of_several_sizes_the_last_counts() {
+        let orders = Orders::default();
+        let size = |rows| WindowSize { rows, ..WindowSize::default() };
+        orders.push(Command::Signal(Signal::TERM));
+        orders.push(Command::Resize(size(1)));
+        orders.push(Command::Resize(size(2)));
+        assert_eq!(orders.next().await, Command::Resize(size(2)));
+        assert_eq!(orders.next().await, Command::Signal(Signal::TERM));
+        assert_eq!(orders.take(), None);
     }
 
     #[test]

@@ -307,6 +307,7 @@ impl Play {
                         self.change(|script| script.signals.push(signal.number()));
                         vec![Event::Signalled(signal)]
                     }
+                    Command::Resize(_) => Vec::new(),
                 },
                 () = job.abandoned(), if client => {
                     client = false;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use common::frame::{JobNumber, StreamId};
-use common::job::{Digest, Ended, JobId, Spec};
+use common::job::{Digest, Ended, JobId, Spec, WindowSize};
 use common::message::{ServerMessage, StdinProgress};
 use common::packet::{Ack, Packet};
 use common::stream::{Budget, Inbound};
@@ -22,7 +22,7 @@ pub(crate) use seat::NoHold;
 use past::shown;
 use seat::Seat;
 
-use super::orders::Orders;
+use super::orders::{Command, Orders};
 use super::outlet::Outlet;
 use super::presence::Presence;
 use crate::authorize::Owner;
@@ -41,6 +41,8 @@ pub(crate) struct Job {
     since: Instant,
     /// Whether it was asked for with a stdin.
     pub(super) takes_stdin: bool,
+    /// How large its terminal is, if it has one.
+    terminal_size: Mutex<Option<WindowSize>>,
     pub(super) stdin: Inbound,
     pub(super) stdout: Outlet,
     pub(super) stderr: Outlet,
@@ -77,6 +79,7 @@ impl Job {
             requested: SystemTime::now(),
             since: clock::now(),
             takes_stdin: spec.stdin,
+            terminal_size: Mutex::default(),
             stdin: Inbound::new(budget.clone()),
             stdout,
             stderr,
@@ -129,6 +132,35 @@ impl Job {
         let mut progress = self.progress.subscribe();
         progress.wait_for(|progress| !matches!(progress, Progress::Starting)).await.ok();
         self.process_id()
+    }
+
+    /// It has a terminal, or will have, of this size at first. What was said of it before stays.
+    pub(crate) fn is_on_terminal(&self, size: WindowSize) {
+        self.size().get_or_insert(size);
+    }
+
+    /// How large its terminal is, or will be; `None` if it has none.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what clients say of it is on its way"))]
+    pub(crate) fn terminal_size(&self) -> Option<WindowSize> {
+        *self.size()
+    }
+
+    /// Has its terminal made so large, and what runs there told so, also if it is so large already; whether it has one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what clients say of it is on its way"))]
+    pub(crate) fn resize(&self, size: WindowSize) -> bool {
+        {
+            let mut known = self.size();
+            if known.is_none() {
+                return false;
+            }
+            *known = Some(size);
+        }
+        self.orders.push(Command::Resize(size));
+        true
+    }
+
+    fn size(&self) -> MutexGuard<'_, Option<WindowSize>> {
+        self.terminal_size.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn stdin_progress(&self) -> Option<StdinProgress> {

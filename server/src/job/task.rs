@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use common::frame::StreamId;
-use common::job::{Ended, Outcome, Spec, StartFailure, StreamTotal, Terminal};
+use common::job::{Ended, Outcome, Signal, Spec, StartFailure, StreamTotal, Terminal, WindowSize};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,7 +19,7 @@ use super::output::{Output, Source};
 use super::rules::{Action, Cause, Event, Rules};
 use super::state::Job;
 use crate::crash_point::{CrashPoint, reach};
-use crate::process::{Prepared, Process, SpawnError, Spawned};
+use crate::process::{self, Prepared, Process, SpawnError, Spawned};
 use crate::service::Service;
 
 /// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
@@ -98,6 +98,9 @@ async fn spawn(
     since: Instant,
 ) -> Result<Course, Ended> {
     let Service { door, containment, .. } = service;
+    if let Some(terminal) = &terminal {
+        job.is_on_terminal(terminal.size);
+    }
     // While that is waited for.
     let prepared = Prepared::new(&spec, terminal.as_ref(), &door.account, &job.id, containment);
     let spawned = match permission.await {
@@ -210,6 +213,9 @@ async fn watch(
     let (outcome, output_left_open) = match end {
         End::Over { outcome, output_left_open } => (outcome, output_left_open),
         End::Paused(sources) => {
+            if let Some(size) = job.orders.take_size() {
+                resize(&input, size);
+            }
             let (feed, stops_reading) = (input.into_feed(), stop_reading.is_cancelled());
             let course = Course { process, sources, feed, rules, stops_reading, failure, since, again: true };
             return Watched::Paused(Box::new(course));
@@ -291,9 +297,12 @@ impl Supervisor<'_> {
                 command = self.job.orders.next() => match command {
                     Command::Cancel => Event::Stop(Cause::Cancelled),
                     Command::Signal(signal) => {
-                        // The group may be gone already.
-                        self.process.signal_group(signal).ok();
+                        self.signal(signal);
                         Event::Signalled(signal)
+                    }
+                    Command::Resize(size) => {
+                        resize(self.input, size);
+                        continue;
                     }
                 },
                 () = self.job.abandoned(), if waiting.client => {
@@ -348,6 +357,16 @@ impl Supervisor<'_> {
         None
     }
 
+    /// Sends a signal of the client's. With a terminal those that are keys go where the keys would reach; the command itself may
+    /// have put another group in its foreground.
+    fn signal(&self, signal: Signal) {
+        // The group may be gone already.
+        match self.input.terminal().filter(|_| process::is_key(signal)) {
+            Some(terminal) => process::signal_foreground(&terminal, signal).ok(),
+            None => self.process.signal_group(signal).ok(),
+        };
+    }
+
     /// Something makes the outcome uncertain; beside what did before.
     fn failed(&mut self, error: &str) {
         let before = self.failure.take().map(|before| format!("{before}; "));
@@ -365,6 +384,13 @@ impl Supervisor<'_> {
             }
         }
         Some(left_open)
+    }
+}
+
+fn resize(input: &Input<'_>, size: WindowSize) {
+    if let Some(terminal) = input.terminal() {
+        // The system refuses none of a terminal that is there.
+        process::resize(&terminal, size).ok();
     }
 }
 

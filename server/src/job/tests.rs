@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::job::{Digest, Ended, Outcome, Program, Spec, Terminal, WindowSize};
+use common::job::{Digest, Ended, Outcome, Program, Signal, Spec, Terminal, WindowSize};
 use common::stream::Budget;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::orders::Command;
 use super::outlet::{Buffer, Outlet, Read};
 use super::state::Job;
 use super::task::{self, Watched};
@@ -54,6 +55,7 @@ impl Running {
             match task::go_on(&own, started.unwrap(), &service, &paused).await {
                 Watched::Over(ended, _) => ended,
                 Watched::Paused(course) => {
+                    assert!(course.feed.terminal().is_some(), "it goes on with its terminal");
                     match task::go_on(&own, *course, &service, &CancellationToken::new()).await {
                         Watched::Over(ended, _) => ended,
                         Watched::Paused(_) => panic!("cut off again"),
@@ -172,18 +174,58 @@ async fn much_is_typed_as_fast_as_the_program_reads() {
 }
 
 #[tokio::test]
+async fn a_key_interrupts_what_is_in_the_foreground_and_so_does_its_signal() {
+    // The inner shell has a group of its own, and the outer one must not be told.
+    let inner = "trap 'exit 3' INT; echo ready; while :; do sleep 0.02; done";
+    let text = format!("set -m; trap 'echo wrong' INT; sh -c \"{inner}\"; echo status $?");
+    for by_key in [true, false] {
+        let mut running = Running::start(&text);
+        running.wait_for("ready").await;
+        if by_key {
+            running.type_in(b"\x03").await;
+        } else {
+            running.job.orders.push(Command::Signal(Signal::INT));
+        }
+        running.wait_for("status 3").await;
+        let (text, ended) = running.end().await;
+        assert!(!text.contains("wrong"), "{text}");
+        assert_eq!(ended.outcome, Outcome::Exited(0));
+    }
+}
+
+#[tokio::test]
+async fn a_size_is_seen_and_so_is_the_same_again() {
+    let mut running = Running::start("trap 'stty size' WINCH; echo ready; while :; do sleep 0.02; done");
+    running.wait_for("ready").await;
+    assert_eq!(running.job.terminal_size(), Some(SIZE));
+    let size = WindowSize { rows: 50, columns: 132, width: 800, height: 600 };
+    for _ in 0..2 {
+        let before = running.text().matches("50 132").count();
+        assert!(running.job.resize(size));
+        while running.text().matches("50 132").count() == before {
+            assert!(running.read().await);
+        }
+    }
+    assert_eq!(running.job.terminal_size(), Some(size));
+    running.job.orders.push(Command::Cancel);
+    assert_eq!(running.end().await.1.outcome, Outcome::Cancelled);
+}
+
+#[tokio::test]
 async fn a_job_that_was_cut_off_goes_on_with_its_terminal() {
     let mut running =
         Running::start("stty -echo; echo ready; read line; echo got $line; stty size; read line; echo $line");
     running.wait_for("ready").await;
     running.type_in(b"one").await;
+    let size = WindowSize { rows: 5, ..SIZE };
+    assert!(running.job.resize(size));
     running.pause.cancel();
     running.type_in(b" two\n").await;
-    running.wait_for("24 80").await;
+    running.wait_for("5 80").await;
     running.type_in(b"three").await;
     running.type_end();
     let (text, ended) = running.end().await;
-    assert_eq!(text, "ready\r\ngot one two\r\n24 80\r\nthree\r\n");
+    assert_eq!(text, "ready\r\ngot one two\r\n5 80\r\nthree\r\n");
     assert_eq!((ended.outcome, ended.stdin_consumed), (Outcome::Exited(0), 13));
 }
 

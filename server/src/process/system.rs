@@ -2,7 +2,7 @@
 //!
 //! A process with a directory, a session, closed descriptors, a cgroup, limits and a niceness in one: `std::process::Command`
 //! falls back to `fork` for most of these, which costs 27 ms for a server of 500 MB, and posix_spawn knows the first three
-//! alone. `TIOCSCTTY` between its birth and its program. `kill` for real-time signals, which rustix and nix do not name. `signal`,
+//! alone. `TIOCSCTTY` between its birth and its program, `TIOCSIG`. `kill` for real-time signals, which rustix and nix do not name. `signal`,
 //! to set a default action. `wait4`, for what a process has used. `AsyncFd::register`, which tokio leaves to its callers to use
 //! soundly.
 
@@ -19,7 +19,7 @@ mod tests;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 
@@ -156,6 +156,16 @@ pub(super) fn kill_group(group: Pid, signal: Signal) -> io::Result<()> {
     match unsafe { libc::kill(-group.as_raw_nonzero().get(), signal.number()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Sends `signal` to the process group that is in the foreground of a terminal, by its other end `master`, as the key does that
+/// stands for it (ioctl_tty(2), `TIOCSIG`). The system takes INT, QUIT and TSTP.
+pub(super) fn signal_foreground(master: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    // SAFETY: the request takes a number, and no pointer.
+    match unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSIG, signal.number()) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
     }
 }
 

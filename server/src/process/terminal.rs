@@ -5,14 +5,16 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use common::job::{Terminal, WindowSize};
+use common::job::{Signal, Terminal, WindowSize};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::geteuid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{
-    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Winsize, isatty, tcgetattr, tcsetattr,
-    tcsetwinsize,
+    InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Winsize, isatty, tcgetattr, tcgetwinsize,
+    tcsetattr, tcsetwinsize,
 };
+
+use super::system;
 
 /// A terminal for nobody but its owner: others could write to it, and so make it answer what nobody has typed.
 const OWN_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -51,6 +53,42 @@ impl Pty {
 /// Whether this is a terminal, or the master of one.
 pub(crate) fn is_terminal(descriptor: impl AsFd) -> bool {
     isatty(descriptor)
+}
+
+/// How large a terminal is.
+///
+/// # Errors
+/// The system's, if it is none.
+pub(crate) fn size(master: impl AsFd) -> io::Result<WindowSize> {
+    let size = tcgetwinsize(master)?;
+    Ok(WindowSize { rows: size.ws_row, columns: size.ws_col, width: size.ws_xpixel, height: size.ws_ypixel })
+}
+
+/// Makes a terminal so large. What runs in its foreground is sent WINCH, also if it has that size already: so it paints anew.
+///
+/// # Errors
+/// The system's, if it is none.
+pub(crate) fn resize(master: impl AsFd, size: WindowSize) -> io::Result<()> {
+    let (master, size) = (master.as_fd(), winsize(size));
+    if tcgetwinsize(master)? == size {
+        // The system says nothing about a size that is no other.
+        let another = size.ws_row.checked_add(1).unwrap_or(size.ws_row - 1);
+        tcsetwinsize(master, Winsize { ws_row: another, ..size })?;
+    }
+    Ok(tcsetwinsize(master, size)?)
+}
+
+/// Whether a terminal has a key for this signal.
+pub(crate) fn is_key(signal: Signal) -> bool {
+    matches!(signal.number(), libc::SIGINT | libc::SIGQUIT | libc::SIGTSTP)
+}
+
+/// Sends a signal that [has a key](is_key) to the process group in the foreground of a terminal, as the key does.
+///
+/// # Errors
+/// The system's; it takes no other signals.
+pub(crate) fn signal_foreground(master: impl AsFd, signal: Signal) -> io::Result<()> {
+    system::signal_foreground(master.as_fd(), signal)
 }
 
 /// What to type so that whoever reads finds the end of the input, after `last` was typed: the key for that once at the start of a

@@ -10,7 +10,7 @@ use super::{Applied, Orders, REMEMBERED};
 use crate::job::handed::HandedOrders;
 
 impl Orders {
-    /// What is still to be done, and what was.
+    /// What is still to be done, and what was. A size is not among it: the task that was cut off has seen to that.
     pub(in crate::job) fn hand(&self) -> HandedOrders {
         let applied = self.lock();
         HandedOrders {
@@ -29,6 +29,7 @@ impl Orders {
         Self {
             cancel: AtomicBool::new(cancel),
             signals: AtomicU64::new(signals),
+            size: Mutex::default(),
             changed: Notify::new(),
             applied: Mutex::new(applied),
         }

@@ -93,6 +93,7 @@ impl Job {
             requested: time(handed.requested),
             since: handed.since.into(),
             takes_stdin: handed.takes_stdin,
+            terminal_size: Mutex::default(),
             stdin,
             stdout,
             stderr,

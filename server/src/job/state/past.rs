@@ -54,6 +54,7 @@ impl Job {
             requested: past.requested,
             since: past.since,
             takes_stdin: false,
+            terminal_size: Mutex::default(),
             stdin: Inbound::new(nothing.clone()),
             stdout: Outlet::Buffer(Buffer::ended_at(total(StreamId::Stdout), nothing.clone())),
             stderr: Outlet::Buffer(Buffer::ended_at(total(StreamId::Stderr), nothing)),
