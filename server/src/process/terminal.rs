@@ -2,6 +2,8 @@
 //!
 //! Who reads and writes there, and when, is not known here.
 
+mod modes;
+
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -44,6 +46,7 @@ impl Pty {
         let mut settings = tcgetattr(&slave)?;
         // So that a character is rubbed out as a whole.
         settings.input_modes |= InputModes::IUTF8;
+        modes::apply(&request.modes, &mut settings);
         tcsetattr(&slave, OptionalActions::Now, &settings)?;
         fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
         Ok(Self { master, slave })
