@@ -12,6 +12,7 @@
 //! - [`enrolment`]: people who are let in and put out
 //! - [`flood`]: what attacks are made of
 //! - [`Terminal`]: a terminal, with the test before it
+//! - [`Screen`]: the same with an emulator behind it, for what a person sees
 //! - [`wait_until`]: the only place that pauses; everything else waits for something to happen
 #![allow(
     clippy::unwrap_used,
@@ -33,6 +34,7 @@ mod raw_listener;
 mod raw_peer;
 mod running;
 mod sandbox;
+mod screen;
 mod terminal;
 mod test_server;
 mod tls;
@@ -50,6 +52,7 @@ pub use raw_listener::RawListener;
 pub use raw_peer::{RawClient, RawPeer, RawServer, order, start, start_as, start_spec};
 pub use running::{Ran, Running};
 pub use sandbox::Sandbox;
+pub use screen::Screen;
 pub use terminal::Terminal;
 pub use test_server::{ServerOptions, TestServer, WITHOUT_CGROUPS};
 pub use wait::{DEADLINE, wait_until, within};
