@@ -7,6 +7,7 @@
 //! - `key`, `join`, `ping`: the subcommands that run nothing
 //! - `run`, `attach`: one command; `call` has it from beginning to end, `foreground` stays with it, `input`, `output`, `json` and
 //!   `signals` join it to this process; `keyboard` finds the `detach_keys` in what is typed
+//! - `terminal`: the terminal here, while a command on a terminal has it
 //! - `jobs`, `logs`, `tell_jobs` (`wait`, `signal`, `forget`): jobs that are there already
 //! - `line_status`, `screen`: what is shown while the line is down
 //! - `connection`, `embedded`: the server that is used
@@ -43,6 +44,7 @@ pub(crate) mod signals;
 mod startup;
 mod target;
 mod tell_jobs;
+mod terminal;
 mod trust;
 
 use std::env;
@@ -66,6 +68,8 @@ use crate::repl;
 pub fn main() -> ! {
     // A panic has told its story by then, and there may be no frame above that it could unwind to.
     let code = panic::catch_unwind(run_program).unwrap_or(exit_code::FAILED);
+    // Nothing that is dropped counts here: the runtime is not taken apart.
+    terminal::restore_now();
     process::exit(code.into())
 }
 
@@ -78,12 +82,24 @@ fn run_program() -> u8 {
         Ok(options) => options,
         Err(instead) => return do_instead(&reporter, instead),
     };
+    if !matches!(options.verb, Verb::EmbeddedServer) {
+        restore_on_panic();
+    }
     match &options.verb {
         Verb::Run(run) => reporter.set_quiet(run.shown.quiet),
         Verb::Attach(attach) => reporter.set_quiet(attach.shown.quiet),
         _ => {}
     }
     block_on(&reporter, work(&options, &reporter))
+}
+
+/// Has a panic tell its story on a terminal that is as it was.
+fn restore_on_panic() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |panic| {
+        terminal::restore_now();
+        tell(panic);
+    }));
 }
 
 /// What the command line asks for. Boxed: all of them side by side would make one stack frame of 40 KiB, and every page

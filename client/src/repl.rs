@@ -236,7 +236,7 @@ impl Work<'_> {
                 return Err(Failure::Broken { failure: Box::new(failure), fate }.into());
             }
             // Nobody looks for keys here.
-            Ending::Detached => None,
+            Ending::Detached | Ending::Escaped => None,
         };
         self.session.set_status(self.code);
         Ok(self.after(signal))
@@ -251,7 +251,7 @@ impl Work<'_> {
                 "the line is down: SIG{signal} is kept, and goes to the command once the line is back; Ctrl-C twice leaves it"
             ));
         };
-        let hands = Hands { signals: &mut self.signals, keyboard: None, kept: &kept };
+        let hands = Hands { signals: &mut self.signals, keyboard: None, terminal: None, kept: &kept };
         let ending = attend(self.session.client(), job, output, async { Ok(()) }, hands);
         self.status.during(ending).await
     }

@@ -30,7 +30,7 @@ pub(crate) use self::jobs::{
     AttachOptions, Beginning, ForgetOptions, JobsOptions, LogsOptions, SignalOptions, WaitOptions,
 };
 pub(crate) use self::page::Page;
-pub(crate) use self::run::{RunOptions, Shown, Words};
+pub(crate) use self::run::{RunOptions, Shown, Tty, Words};
 pub(crate) use self::usage::{INVITATION_ADVICE, UsageError};
 
 /// Everything that the command line says.

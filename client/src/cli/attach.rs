@@ -53,6 +53,7 @@ async fn find<'a>(
         timeout: None,
         late: attach.from == Beginning::Oldest,
         read_only: attach.read_only,
+        terminal: None,
         reporter,
     })
 }

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use common::duration;
 use common::frame::StreamId;
-use common::job::{Outcome, Signal};
+use common::job::{Outcome, Signal, WindowSize};
+use tokio::sync::watch;
 use tokio::time;
 
 use super::args::Shown;
 use super::connection::Connection;
+use super::detach_keys::DetachKeys;
 use super::exit_code;
 use super::failure::Failure;
-use super::foreground::{Ending, Hands, attend, ends_us};
+use super::foreground::{Ending, Hands, OnTerminal, attend, ends_us};
 use super::input::Input;
 use super::json::{Ended, Event, Narrator};
 use super::keyboard::Keyboard;
@@ -25,6 +27,7 @@ use super::output::{Relayed, Streams};
 use super::report::{self, Reporter};
 use super::screen;
 use super::signals::Signals;
+use super::terminal::{Controls, HELP};
 use crate::error::Error;
 use crate::{Finished, Job, JobStdin, Line};
 
@@ -54,6 +57,8 @@ pub(crate) struct Call<'a> {
     pub(crate) late: bool,
     /// Whether it is only looked at.
     pub(crate) read_only: bool,
+    /// The size of its terminal as it was asked for, if it is on one.
+    pub(crate) terminal: Option<WindowSize>,
     pub(crate) reporter: &'a Reporter,
 }
 
@@ -79,6 +84,12 @@ impl Call<'_> {
             Ending::Left => {
                 report::end_echo(Some(Signal::INT));
                 self.reporter.say(format_args!("interrupted twice: {}", self.parting()));
+                self.leave(narrator).await;
+                exit_code::INTERRUPTED
+            }
+            Ending::Escaped => {
+                report::end_echo(Some(Signal::INT));
+                self.reporter.say(self.parting());
                 self.leave(narrator).await;
                 exit_code::INTERRUPTED
             }
@@ -115,24 +126,36 @@ impl Call<'_> {
 
     /// The keys that leave the job, where there is somebody to type them and a server to leave it to.
     fn keyboard(&mut self) -> Option<Arc<Keyboard>> {
-        if self.read_only || self.connection.is_private() {
+        if self.terminal.is_some() {
             return None;
         }
-        let keyboard = match &self.shown.detach_keys {
-            Some(keys) => Keyboard::open(keys),
-            None => Keyboard::open(&super::detach_keys::DetachKeys::default()),
-        }?;
+        let keyboard = Keyboard::open(&self.detach_keys())?;
         self.input.watch(&keyboard);
         Some(keyboard)
+    }
+
+    fn detach_keys(&self) -> DetachKeys {
+        if self.read_only || self.connection.is_private() {
+            return DetachKeys::none();
+        }
+        self.shown.detach_keys.clone().unwrap_or_default()
     }
 
     async fn attend(&mut self, narrator: Option<&Narrator>, keyboard: Option<&Arc<Keyboard>>) -> Ending {
         let streams = Streams::take(&mut self.job);
         let stdin = self.job.stdin.take();
         self.stdin_began = stdin.as_ref().map_or(0, JobStdin::began);
+        let (detach, escape) = (self.detach_keys(), self.shown.escape_key.unwrap_or_default());
+        let (late, terminal) = (self.late, self.terminal);
         let Self { connection, job, input, signals, reporter, .. } = self;
-        let (client, job, reporter, late) = (&connection.client, &*job, *reporter, self.late);
+        let (client, job, reporter) = (&connection.client, &*job, *reporter);
+        // Opens once the terminal is the job's, or never will be.
+        let (open, gate) = watch::channel(None);
         let output = async {
+            if terminal.is_some() {
+                // What is written before is not known to have been, and nobody would undo it.
+                gate.clone().wait_for(Option::is_some).await.ok();
+            }
             if late {
                 say_what_is_missing(job, reporter).await;
             }
@@ -147,9 +170,41 @@ impl Call<'_> {
                 "the line is down: SIG{signal} is kept, and goes to the job once the line is back; Ctrl-C twice leaves at once"
             ));
         };
-        let hands = Hands { signals, keyboard, kept: &kept };
+        let entering = async {
+            // Dropped with this, it lets the streams go as well.
+            let open = open;
+            // Until it runs, what is said is said on a terminal as it should be.
+            if !matches!(job.started().await, Ok(Some(_))) {
+                return Ok(None);
+            }
+            let controls = Controls::enter(escape, &detach, terminal)?;
+            open.send_replace(controls.as_ref().map(Controls::sieve));
+            Ok(controls)
+        };
+        let input = async {
+            if terminal.is_some()
+                && let Ok(opened) = gate.clone().wait_for(Option::is_some).await
+                && let Some(sieve) = &*opened
+            {
+                input.sift(Arc::clone(sieve));
+            }
+            input.feed(stdin).await
+        };
+        let resize = |_: WindowSize| {};
+        let help = || HELP.iter().for_each(|line| reporter.say(line));
+        let terminal = terminal.map(|_| OnTerminal {
+            entering: Some(Box::pin(entering)),
+            controls: None,
+            resize: &resize,
+            help: &help,
+        });
+        let is_on_terminal = terminal.is_some();
+        let hands = Hands { signals, keyboard, terminal, kept: &kept };
         let mut status = LineStatus::new(client, &connection.name, reporter);
-        status.during(attend(client, job, output, input.feed(stdin), hands)).await
+        if is_on_terminal {
+            status = status.in_plain_words();
+        }
+        status.during(attend(client, job, output, input, hands)).await
     }
 
     async fn finish(mut self, finished: &Finished, relayed: Relayed, narrator: Option<Narrator>) -> u8 {

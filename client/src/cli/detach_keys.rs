@@ -16,6 +16,11 @@ pub(crate) struct DetachKeys(Vec<u8>);
 pub(crate) struct DetachKeysError;
 
 impl DetachKeys {
+    /// None.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// The bytes that the keys send, in their order.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
@@ -41,7 +46,7 @@ impl FromStr for DetachKeys {
 }
 
 /// The byte that a key sends.
-fn key(name: &str) -> Option<u8> {
+pub(crate) fn key(name: &str) -> Option<u8> {
     let (name, control) = match name.get(..5) {
         Some(prefix) if prefix.eq_ignore_ascii_case("ctrl-") => (name.get(5..)?, true),
         _ => (name, false),

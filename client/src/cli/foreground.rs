@@ -3,11 +3,12 @@
 //! Passes signals on and waits for everything that has to be over. Does not print and does not decide on exit codes.
 
 use std::future::{Future, pending};
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::job::Signal;
+use common::job::{Outcome, Signal, WindowSize};
 use tokio::sync::watch;
 use tokio::time::{self, error::Elapsed};
 
@@ -15,6 +16,7 @@ use super::failure::Failure;
 use super::keyboard::Keyboard;
 use super::output::Relayed;
 use super::signals::Signals;
+use super::terminal::{Controls, Event};
 use crate::error::Error;
 use crate::{Client, Finished, Job, Line};
 
@@ -47,6 +49,8 @@ pub(crate) enum Ending {
     },
     /// The server does not answer, and a signal came that would have ended a program which does not pass it on.
     Unanswered(Signal),
+    /// It is not known to be over, and the user has left with the escape key.
+    Escaped,
     /// The user has typed the keys that leave it to the server.
     Detached,
     /// One of our own streams failed.
@@ -59,8 +63,39 @@ pub(crate) struct Hands<'a> {
     pub(crate) signals: &'a mut Signals,
     /// Where the keys are typed that leave it.
     pub(crate) keyboard: Option<&'a Arc<Keyboard>>,
+    /// The terminal, if the job is on one.
+    pub(crate) terminal: Option<OnTerminal<'a>>,
     /// Is told, once, of a signal that has to wait because the line is down.
     pub(crate) kept: &'a dyn Fn(Signal),
+}
+
+/// The terminal here, for a job that is on one there.
+pub(crate) struct OnTerminal<'a> {
+    /// Makes it raw, once the job runs.
+    pub(crate) entering: Option<Entering<'a>>,
+    /// What was made of it.
+    pub(crate) controls: Option<Controls>,
+    /// Tells the job a size.
+    pub(crate) resize: &'a dyn Fn(WindowSize),
+    /// Tells the user the keys.
+    pub(crate) help: &'a dyn Fn(),
+}
+
+/// Becomes a raw terminal; none if there is none here, or the job never runs.
+pub(crate) type Entering<'a> = Pin<Box<dyn Future<Output = io::Result<Option<Controls>>> + 'a>>;
+
+impl OnTerminal<'_> {
+    async fn next(&mut self) -> io::Result<Event> {
+        if let Some(entering) = &mut self.entering {
+            let entered = entering.await;
+            self.entering = None;
+            self.controls = entered?;
+        }
+        match &mut self.controls {
+            Some(controls) => controls.next().await,
+            None => pending().await,
+        }
+    }
 }
 
 /// Stays with `job` while `output` writes what it writes and `input` sends what it reads.
@@ -71,7 +106,7 @@ pub(crate) async fn attend(
     input: impl Future<Output = Result<(), Failure>>,
     hands: Hands<'_>,
 ) -> Ending {
-    let Hands { signals, keyboard, kept } = hands;
+    let Hands { signals, keyboard, mut terminal, kept } = hands;
     let (mut following, mut told, mut passed_on, mut line) = (None, false, None, client.line());
     let (mut output, mut input) = (pin!(output), pin!(input));
     let mut end = pin!(job.wait());
@@ -111,6 +146,21 @@ pub(crate) async fn attend(
                 pass_on = first.map(|(signal, _)| signal);
             }
             () = pressed(keyboard) => return Ending::Detached,
+            event = happened(&mut terminal) => match event {
+                Ok(Event::Resized(size)) => {
+                    if let Some(terminal) = &terminal {
+                        (terminal.resize)(size);
+                    }
+                }
+                Ok(Event::Help) => {
+                    if let Some(terminal) = &terminal {
+                        (terminal.help)();
+                    }
+                }
+                Ok(Event::Leave) => return Ending::Escaped,
+                Ok(Event::Detach) => return Ending::Detached,
+                Err(error) => return Ending::Broken(Failure::System { what: "the terminal", error }),
+            },
             // What was passed on just before may not have got there.
             Ok(()) = line.changed(), if !told && passed_on.is_some() => {}
             answered = answer(&mut doubt), if doubt.is_some() => {
@@ -138,6 +188,10 @@ pub(crate) async fn attend(
         if let (Some(relayed), true) = (relayed, result.is_some())
             && let Some(result) = result.take()
         {
+            if let Some(OnTerminal { controls: Some(controls), .. }) = &terminal {
+                let by_itself = matches!(&result, Ok(Finished { outcome: Outcome::Exited { .. }, .. }));
+                controls.finish(by_itself);
+            }
             return Ending::Over { result, relayed, signal: interrupts.last };
         }
     }
@@ -165,6 +219,14 @@ async fn followed(following: &mut Option<(Signal, impl Future<Output = bool> + U
 async fn pressed(keyboard: Option<&Arc<Keyboard>>) {
     match keyboard {
         Some(keyboard) => keyboard.pressed().await,
+        None => pending().await,
+    }
+}
+
+/// Waits for what happens before the terminal.
+async fn happened(terminal: &mut Option<OnTerminal<'_>>) -> io::Result<Event> {
+    match terminal {
+        Some(terminal) => terminal.next().await,
         None => pending().await,
     }
 }

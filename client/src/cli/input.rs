@@ -29,6 +29,7 @@ use self::pipe::Pipe;
 use self::reader::Reader;
 use super::failure::Failure;
 use super::keyboard::Keyboard;
+use super::terminal::Sieve;
 use crate::{JobStdin, Stdin};
 
 /// The number of `/dev/null`.
@@ -94,6 +95,13 @@ impl Input {
     pub(crate) fn watch(&mut self, keyboard: &Arc<Keyboard>) {
         if let Self::Device(device) = self {
             device.watch(keyboard);
+        }
+    }
+
+    /// Takes out of what is typed from now on what `sieve` holds back.
+    pub(crate) fn sift(&mut self, sieve: Arc<Sieve>) {
+        if let Self::Device(device) = self {
+            device.sift(sieve);
         }
     }
 

@@ -21,7 +21,7 @@ use super::detach_keys::DetachKeys;
 use super::input::is_out_of_reach;
 
 /// How long the next key is waited for. Nobody types a sequence more slowly, and a signal can wait that long.
-const NEXT_KEY: Duration = Duration::from_secs(1);
+pub(super) const NEXT_KEY: Duration = Duration::from_secs(1);
 
 /// Control characters that a key may be, and then is not while the sequence is waited for.
 const SPECIAL: [SpecialCodeIndex; 12] = [

@@ -15,7 +15,7 @@ use common::job::Signal;
 pub(crate) use failure::{explain, what_failed};
 pub(crate) use outcome::{outcome, usage};
 
-use super::screen;
+use super::{screen, terminal};
 
 /// How much of a message is shown: what the user wrote may be repeated in it, and be anything.
 const LINE_BYTES: usize = 4096;
@@ -73,7 +73,10 @@ pub(crate) fn end_echo(signal: Option<Signal>) {
 pub(crate) fn print(line: &str) {
     let shown = line.get(..line.floor_char_boundary(LINE_BYTES)).unwrap_or(line);
     let rest = if shown.len() < line.len() { "…" } else { "" };
-    let line = format!("{}{rest}\n", escape(shown));
+    // On a terminal that is raw a line does not begin where lines begin.
+    let (begin, end) =
+        if terminal::is_raw() && io::stderr().is_terminal() { ("\r\n", "\r\n") } else { ("", "\n") };
+    let line = format!("{begin}{}{rest}{end}", escape(shown));
     screen::make_way();
     // Nobody is left to tell that stderr is gone.
     io::stderr().write_all(line.as_bytes()).ok();

@@ -43,8 +43,10 @@ async fn start<'a>(
 ) -> Result<Call<'a>, Failure> {
     let variables = request::variables(run)?;
     let input = request::input(run)?;
+    let terminal = request::terminal(run, reporter);
     let connection = Connection::open(options, reporter.program()).await?;
-    let started = request::command(&connection.client, run, variables, &input).start().await;
+    let started =
+        request::command(&connection.client, run, variables, &input, terminal.as_ref()).start().await;
     // The request leaves now, and the rest is done while the server is busy; one on this machine may need our
     // processor for that. A signal that comes before the handlers ends us, and so the job.
     task::yield_now().await;
@@ -61,6 +63,7 @@ async fn start<'a>(
             // Only what has a name can have been started before.
             late: run.id.is_some(),
             read_only: false,
+            terminal: terminal.map(|terminal| terminal.size),
             reporter,
         }),
         Err(error) => {
@@ -74,14 +77,16 @@ async fn start<'a>(
 async fn detach(options: &Options, run: &RunOptions, reporter: &Reporter) -> Result<u8, Failure> {
     let variables = request::variables(run)?;
     let input = request::input(run)?;
+    let terminal = request::terminal(run, reporter);
     let connection = Connection::open(options, reporter.program()).await?;
-    let job = match request::command(&connection.client, run, variables, &input).start().await {
-        Ok(job) => job,
-        Err(error) => {
-            connection.end().await;
-            return Err(error.into());
-        }
-    };
+    let job =
+        match request::command(&connection.client, run, variables, &input, terminal.as_ref()).start().await {
+            Ok(job) => job,
+            Err(error) => {
+                connection.end().await;
+                return Err(error.into());
+            }
+        };
     let code = match job.started().await {
         Ok(Some(_)) => name(job),
         Ok(None) => Ok(not_started(&job, run, reporter).await),

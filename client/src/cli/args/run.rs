@@ -12,6 +12,7 @@ use super::usage::UsageError;
 use super::{Instead, Page, ServerOptions, size};
 use crate::cli::detach_keys::DetachKeys;
 use crate::cli::environment::Assignment;
+use crate::cli::terminal::EscapeKey;
 
 /// Options of `run`.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct RunOptions {
     pub(crate) merge: bool,
     /// Whether to wait for whatever holds the output open.
     pub(crate) wait_output: bool,
+    /// Whether it gets a terminal.
+    pub(crate) tty: Tty,
     /// The job's id, if it is not to be random.
     pub(crate) id: Option<JobId>,
     /// What it may take from the machine.
@@ -46,6 +49,18 @@ pub(crate) struct RunOptions {
     pub(crate) shown: Shown,
     /// The command.
     pub(crate) words: Words,
+}
+
+/// Whether a command gets a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tty {
+    /// It gets none.
+    #[default]
+    No,
+    /// It gets one if there is one here.
+    IfThere,
+    /// It gets one.
+    Always,
 }
 
 /// How a job in the foreground is shown.
@@ -59,6 +74,8 @@ pub(crate) struct Shown {
     pub(crate) quiet: bool,
     /// The keys that leave the job to the server, if they are not the usual ones.
     pub(crate) detach_keys: Option<DetachKeys>,
+    /// The key that is followed by orders to this program, if it is not the usual one.
+    pub(crate) escape_key: Option<EscapeKey>,
 }
 
 /// A command, in the form in which it was given.
@@ -89,6 +106,7 @@ impl RunOptions {
             on_disconnect: None,
             merge: false,
             wait_output: false,
+            tty: Tty::No,
             id: None,
             limits: ResourceLimits::default(),
             detach: false,
@@ -125,6 +143,10 @@ impl RunOptions {
             "--on-disconnect" => self.on_disconnect = Some(tokens.parsed(option, on_disconnect)?),
             "--merge" => self.merge = true,
             "--wait-output" => self.wait_output = true,
+            "-t" | "--tty" => {
+                self.tty = if self.tty == Tty::No { Tty::IfThere } else { Tty::Always };
+            }
+            "--escape-key" => self.shown.escape_key = Some(tokens.parsed(option, str::parse)?),
             "--id" => self.id = Some(tokens.parsed(option, str::parse)?),
             "--mem" => self.limits.memory = Some(tokens.parsed(option, size::parse)?),
             "--cpu" => self.limits.cpu_percent = Some(tokens.parsed(option, cpu_percent)?),
@@ -140,8 +162,14 @@ impl RunOptions {
     /// Whether the options go together.
     fn check(&self, server: &ServerOptions) -> Result<(), UsageError> {
         let keys = self.shown.detach_keys.is_some();
+        let tty = self.tty != Tty::No;
         let pairs = [
             ("--no-stdin", self.no_stdin, "--stdin", self.stdin.is_some()),
+            // What a terminal shows is one stream, and what it reads is typed.
+            ("--tty", tty, "--merge", self.merge),
+            ("--tty", tty, "--json", self.shown.json),
+            ("--tty", tty, "--stdin", self.stdin.is_some()),
+            ("--detach", self.detach, "--escape-key", self.shown.escape_key.is_some()),
             ("--detach", self.detach, "--json", self.shown.json),
             ("--detach", self.detach, "--time", self.shown.time),
             ("--detach", self.detach, "--detach-keys", keys),

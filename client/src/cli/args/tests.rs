@@ -4,6 +4,7 @@ use super::*;
 use crate::StreamId;
 use crate::cli::detach_keys::DetachKeys;
 use crate::cli::environment::Assignment;
+use crate::cli::terminal::EscapeKey;
 use common::job::{OnDisconnect, ResourceLimits};
 
 fn parse(line: &[&str]) -> Result<Options, Instead> {
@@ -221,6 +222,38 @@ fn keys() {
     let keys = run(&["--detach-keys", "", "ls"]).shown.detach_keys.unwrap();
     assert_eq!(keys.bytes(), b"");
     assert_eq!(run(&["--detach-keys=ctrl-\\,d", "ls"]).shown.detach_keys, Some(DetachKeys::default()));
+}
+
+#[test]
+fn a_terminal_is_asked_for_once_or_twice() {
+    for (line, tty) in [
+        (&["ls"][..], Tty::No),
+        (&["-t", "ls"], Tty::IfThere),
+        (&["--tty", "ls"], Tty::IfThere),
+        (&["-tt", "ls"], Tty::Always),
+        (&["-t", "-n", "--tty", "ls"], Tty::Always),
+        (&["-ttt", "ls"], Tty::Always),
+        (&["ls", "-t"], Tty::No),
+        (&["--detach", "-t", "ls"], Tty::IfThere),
+    ] {
+        assert_eq!(run(line).tty, tty, "{line:?}");
+    }
+    for option in ["--merge", "--json", "--stdin=f"] {
+        assert!(complaint(&["run", "-t", option, "ls"]).starts_with("--tty and --"), "{option}");
+        assert!(complaint(&["run", option, "-tt", "ls"]).ends_with(" exclude each other"), "{option}");
+    }
+}
+
+#[test]
+fn the_escape_key_is_a_key_or_none() {
+    assert_eq!(run(&["-t", "ls"]).shown.escape_key, None);
+    let key = |text: &str| run(&["-t", "--escape-key", text, "ls"]).shown.escape_key;
+    assert_eq!(key("~"), Some(EscapeKey::default()));
+    assert_ne!(key("ctrl-]"), key("none"));
+    assert!(
+        complaint(&["run", "--escape-key", "ab", "ls"]).starts_with("--escape-key ab: write a character")
+    );
+    assert!(complaint(&["run", "--detach", "--escape-key=~", "ls"]).contains("exclude each other"));
 }
 
 #[test]

@@ -11,7 +11,8 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::isatty;
 
 use super::{Reader, Sink};
-use crate::cli::keyboard::Keyboard;
+use crate::cli::keyboard::{Keyboard, NEXT_KEY};
+use crate::cli::terminal::Sieve;
 
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
@@ -27,6 +28,16 @@ pub(crate) struct Device {
     _stop: OwnedFd,
 }
 
+/// Why waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    Readable,
+    /// No key has come that what is held back waits for.
+    Late,
+    /// Nobody wants more.
+    Stopped,
+}
+
 /// What the reading thread has.
 #[derive(Debug)]
 struct Source {
@@ -35,6 +46,8 @@ struct Source {
     terminal: bool,
     /// Where keys are looked for that are not for the command.
     keyboard: Option<Arc<Keyboard>>,
+    /// The same, where the terminal is raw.
+    sieve: Option<Arc<Sieve>>,
 }
 
 impl Device {
@@ -43,13 +56,23 @@ impl Device {
     pub(crate) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         let (stop, hold) = pipe_with(PipeFlags::CLOEXEC)?;
         let terminal = isatty(&descriptor);
-        Ok(Self { source: Some(Source { descriptor, stop, terminal, keyboard: None }), _stop: hold })
+        Ok(Self {
+            source: Some(Source { descriptor, stop, terminal, keyboard: None, sieve: None }),
+            _stop: hold,
+        })
     }
 
     /// Looks for `keyboard`'s keys in what is read from now on.
     pub(super) fn watch(&mut self, keyboard: &Arc<Keyboard>) {
         if let Some(source) = self.source.as_mut().filter(|source| source.terminal) {
             source.keyboard = Some(Arc::clone(keyboard));
+        }
+    }
+
+    /// Takes out of what is read from now on what `sieve` holds back.
+    pub(super) fn sift(&mut self, sieve: Arc<Sieve>) {
+        if let Some(source) = self.source.as_mut().filter(|source| source.terminal) {
+            source.sieve = Some(sieve);
         }
     }
 
@@ -65,8 +88,18 @@ impl Source {
     /// Reads once there is something; 0 at the end or when told to stop.
     fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
-            if !self.wait()? {
-                return Ok(0);
+            match self.wait()? {
+                Waited::Stopped => return Ok(0),
+                Waited::Late => {
+                    if let Some(sieve) = &self.sieve {
+                        sieve.late(buffer);
+                    }
+                    if !buffer.is_empty() {
+                        return Ok(buffer.len());
+                    }
+                    continue;
+                }
+                Waited::Readable => {}
             }
             if self.terminal && is_in_background(&self.descriptor) {
                 if self.is_stopped_within(&FOREGROUND_POLL)? {
@@ -91,8 +124,11 @@ impl Source {
                 Err(Errno::IO) if self.terminal => return Ok(0),
                 read => {
                     let read = read?;
-                    let Some(keyboard) = self.keyboard.as_ref().filter(|_| read > 0) else { return Ok(read) };
-                    keyboard.sift(buffer);
+                    match (&self.sieve, &self.keyboard) {
+                        (Some(sieve), _) if read > 0 => sieve.sift(buffer),
+                        (None, Some(keyboard)) if read > 0 => keyboard.sift(buffer),
+                        _ => return Ok(read),
+                    }
                     if !buffer.is_empty() {
                         return Ok(buffer.len());
                     }
@@ -101,13 +137,21 @@ impl Source {
         }
     }
 
-    /// Waits for something to read; `false` when told to stop.
-    fn wait(&self) -> io::Result<bool> {
+    /// Waits for something to read, or for the rest of what is held back.
+    fn wait(&self) -> io::Result<Waited> {
+        let waits = self.sieve.as_ref().is_some_and(|sieve| sieve.waits());
+        let timeout = waits.then(|| Timespec { tv_sec: NEXT_KEY.as_secs().cast_signed(), tv_nsec: 0 });
         let mut polled =
             [PollFd::new(&self.stop, PollFlags::empty()), PollFd::new(&self.descriptor, PollFlags::IN)];
-        ignore_interrupt(poll(&mut polled, None))?;
+        let ready = poll(&mut polled, timeout.as_ref());
+        let is_late = ready == Ok(0);
+        ignore_interrupt(ready)?;
         let [stop, _] = polled;
-        Ok(stop.revents().is_empty())
+        Ok(match stop.revents().is_empty() {
+            false => Waited::Stopped,
+            true if is_late => Waited::Late,
+            true => Waited::Readable,
+        })
     }
 
     fn has_something(&self) -> io::Result<bool> {

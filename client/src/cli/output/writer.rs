@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::cli::screen::{self, Stream};
+use crate::cli::terminal;
 
 /// Chunks between the connection and the thread: one being written and one to follow. More would only be memory,
 /// for the stream's window holds the rest.
@@ -106,8 +107,15 @@ impl Thread {
 
 fn drain(descriptor: BorrowedFd<'_>, stream: Stream, mut chunks: mpsc::Receiver<Bytes>) -> Result<(), Errno> {
     while let Some(bytes) = chunks.blocking_recv() {
+        if stream == Stream::Stdout && terminal::is_given_back() {
+            // Whoever is left to read it did not ask for it.
+            return Ok(());
+        }
         screen::make_way();
         write_all(descriptor, &bytes)?;
+        if stream == Stream::Stdout {
+            terminal::wrote(&bytes);
+        }
         if let Some(last) = bytes.last() {
             screen::wrote(stream, *last);
         }

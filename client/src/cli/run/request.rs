@@ -3,12 +3,14 @@
 use std::env;
 use std::ffi::OsString;
 
-use common::job::ResourceLimits;
+use common::job::{ByteString, ResourceLimits, Terminal, WindowSize};
 
-use crate::cli::args::{RunOptions, Words};
+use crate::cli::args::{RunOptions, Tty, Words};
 use crate::cli::environment;
 use crate::cli::failure::Failure;
 use crate::cli::input::Input;
+use crate::cli::report::Reporter;
+use crate::cli::terminal;
 use crate::{Client, Command};
 
 /// The variables of the files and of `-e`, which win.
@@ -34,12 +36,38 @@ pub(super) fn input(run: &RunOptions) -> Result<Input, Failure> {
     }
 }
 
+/// What emulators say in it of their colours has no place in the name of a kind of terminal.
+const COLOURS: &str = "COLORTERM";
+
+/// A terminal of which nothing is known.
+const UNKNOWN: WindowSize = WindowSize { rows: 24, columns: 80, width: 0, height: 0 };
+
+/// The terminal that the command gets, if it gets one.
+pub(super) fn terminal(run: &RunOptions, reporter: &Reporter) -> Option<Terminal> {
+    let is_here = rustix::termios::isatty(rustix::stdio::stdin());
+    match run.tty {
+        Tty::No => return None,
+        Tty::IfThere if !is_here => {
+            reporter.remark("no terminal here: the command gets none (-tt gives it one)");
+            return None;
+        }
+        Tty::IfThere | Tty::Always => {}
+    }
+    let name = env::var_os("TERM").unwrap_or_default();
+    Some(Terminal {
+        name: ByteString::from(name),
+        size: terminal::size().unwrap_or(UNKNOWN),
+        modes: Vec::new(),
+    })
+}
+
 /// The command itself.
 pub(super) fn command<'a>(
     client: &'a Client,
     run: &RunOptions,
     variables: Vec<(OsString, OsString)>,
     input: &Input,
+    terminal: Option<&Terminal>,
 ) -> Command<'a> {
     let mut command = match &run.words {
         Words::Shell(text) => client.shell(text),
@@ -47,6 +75,10 @@ pub(super) fn command<'a>(
     };
     if let Words::Argv { arguments, .. } = &run.words {
         command.args(arguments);
+    }
+    // Before the user's own, which win.
+    if let (Some(_), Some(colours)) = (terminal, env::var_os(COLOURS)) {
+        command.env(COLOURS, colours);
     }
     for (name, value) in variables {
         command.env(name, value);
