@@ -155,6 +155,12 @@ impl Client {
         Command::new(self, Program::Shell(ByteString::from(text.as_ref())))
     }
 
+    /// The login shell of the account that it runs as on the server. It reads commands if it is given a stdin, and is what people
+    /// are used to on a [terminal](Command::terminal).
+    pub fn login_shell(&self) -> Command<'_> {
+        Command::new(self, Program::LoginShell)
+    }
+
     /// Asks the server for a sign of life; how long it took.
     ///
     /// # Errors

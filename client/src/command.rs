@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::job::{ByteString, JobId, OnDisconnect, Outcome, Program, Spec, StartFailure, Variable};
-use common::message::{self, AttachmentId, ClientMessage, Start};
+use common::job::{
+    ByteString, Extras, JobId, OnDisconnect, Outcome, Program, Spec, StartFailure, Terminal, Variable,
+};
+use common::message::{self, AttachmentId, Start};
 
 use crate::client::Client;
 use crate::error::Error;
@@ -29,6 +31,7 @@ pub enum Stdin {
 pub struct Command<'a> {
     client: &'a Client,
     spec: Spec,
+    extras: Extras,
     id: Option<JobId>,
 }
 
@@ -45,10 +48,10 @@ pub struct Output {
 
 impl<'a> Command<'a> {
     pub(crate) fn new(client: &'a Client, program: Program) -> Self {
-        Self { client, spec: Spec::new(program), id: None }
+        Self { client, spec: Spec::new(program), extras: Extras::default(), id: None }
     }
 
-    /// Adds a word to the argv. A shell string has no further words; for one, this has no effect.
+    /// Adds a word to the argv. A shell string and a login shell have no further words; for one, this has no effect.
     pub fn arg(&mut self, word: impl AsRef<OsStr>) -> &mut Self {
         if let Program::Argv(words) = &mut self.spec.program {
             words.push(ByteString::from(word.as_ref()));
@@ -81,6 +84,15 @@ impl<'a> Command<'a> {
     /// What it reads; [`Stdin::Null`] unless set.
     pub fn stdin(&mut self, stdin: Stdin) -> &mut Self {
         self.spec.stdin = stdin == Stdin::Piped;
+        self
+    }
+
+    /// Runs it on a terminal of its own. All that it writes comes as its stdout then, and what is written to [`Job::stdin`], if it
+    /// is given one, is typed. [`Job::resize`] makes the terminal larger or smaller.
+    ///
+    /// A server that knows no terminals runs nothing, and the job ends with [`Error::TooOld`]; so it is with a login shell.
+    pub fn terminal(&mut self, terminal: Terminal) -> &mut Self {
+        self.extras.terminal = Some(terminal);
         self
     }
 
@@ -164,13 +176,16 @@ impl<'a> Command<'a> {
     /// Asks the server to run it, without waiting for an answer: [`Job::started`] and [`Job::wait`] do.
     ///
     /// # Errors
-    /// [`Error::Spec`] and [`Error::TooLong`] for a command that no server could take; the connection's failure.
+    /// [`Error::Spec`] and [`Error::TooLong`] for a command that no server could take, [`Error::TooOld`] for one that this server
+    /// cannot; the connection's failure.
     pub async fn start(&self) -> Result<Job, Error> {
         self.spec.check()?;
+        self.extras.check()?;
         let id = self.id.clone().map_or_else(JobId::random, Ok)?;
-        let start = Start::new(id, AttachmentId::random()?, self.spec.clone())?;
-        message::check_size(&ClientMessage::Start(start.clone()))?;
-        let hold = self.client.router.hold(Origin::Start(Box::new(start))).await?;
+        let extras = self.extras.clone();
+        let start = Start::with(id, AttachmentId::random()?, self.spec.clone(), &extras)?;
+        message::check_size(&start.clone().say(&extras))?;
+        let hold = self.client.router.hold(Origin::Start(Box::new(start), extras)).await?;
         if self.spec.stdin {
             // What was started before has its stdin from somebody else until here, or wants none any more.
             let may_be_known = self.id.is_some();
@@ -279,6 +294,10 @@ mod tests {
             keeping: Keeping { on_disconnect: OnDisconnect::Keep, grace_ms: 7000, supervised: true },
         };
         assert_eq!(command.spec, expected);
+        let terminal = Terminal { name: "xterm".into(), ..Terminal::default() };
+        command.terminal(terminal.clone());
+        assert_eq!(command.extras, Extras { terminal: Some(terminal) });
+        assert_eq!(client.login_shell().spec, Spec::new(Program::LoginShell));
         let mut detached = client.shell("true");
         detached.detached();
         let kept = Keeping { on_disconnect: OnDisconnect::Keep, supervised: true, ..Keeping::default() };

@@ -161,6 +161,12 @@ pub enum Error {
     /// A job is told more than the server carries out.
     #[error("the server does not carry out what the job is told")]
     TooManyOrders,
+    /// The server is too old for what it is asked for, and has done nothing about it.
+    #[error("the server is too old: it knows no {what}")]
+    TooOld {
+        /// What it does not know.
+        what: &'static str,
+    },
     /// The system's random source failed, so no job id could be made.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -303,6 +309,7 @@ impl Error {
             | Self::ServerGone
             | Self::Refused { .. }
             | Self::TooManyOrders
+            | Self::TooOld { .. }
             | Self::NotListed(_) => Blame::Peer,
             Self::Connection(error) => error.blame(),
         }
@@ -325,7 +332,7 @@ impl Error {
             Self::NotTelex { endpoint: Endpoint::Tcp { .. }, .. } => true,
             Self::ServerGone | Self::Closed | Self::Superseded { .. } => false,
             Self::TooManyOrders | Self::NotListed(_) | Self::Declined { .. } => false,
-            Self::Job { .. } | Self::Over { .. } => true,
+            Self::Job { .. } | Self::Over { .. } | Self::TooOld { .. } => true,
             Self::Endpoint(_) | Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => {
                 true
             }

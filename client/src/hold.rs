@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::connection::PacketSender;
 use common::frame::{JobNumber, StreamId};
-use common::job::JobId;
+use common::greeting::Features;
+use common::job::{Extras, JobId, Program, WindowSize};
 use common::message::{Attach, AttachmentId, ClientMessage, Start};
 use common::stream::{Budget, Inbound};
 use tokio::sync::{Notify, watch};
@@ -31,10 +32,24 @@ pub(crate) enum Progress {
 /// How hold of a job is taken.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// It is started.
-    Start(Box<Start>),
+    /// It is started, with what is asked for beyond its specification.
+    Start(Box<Start>, Extras),
     /// It is there.
     Attach(Attach),
+}
+
+impl Origin {
+    /// What a server has to know to take it.
+    pub(crate) fn needs(&self) -> Features {
+        match self {
+            Self::Start(start, extras)
+                if !extras.is_empty() || matches!(start.spec.program, Program::LoginShell) =>
+            {
+                Features::TERMINALS
+            }
+            Self::Start(..) | Self::Attach(_) => Features::default(),
+        }
+    }
 }
 
 /// A connection, as far as one job is concerned.
@@ -78,7 +93,11 @@ struct State {
     /// How long the server waits for this side; `None` if it keeps the job.
     grace: Option<Duration>,
     unsaid: Unsaid,
-    /// Why the last order that was declined was.
+    /// Its terminal, if it is known to have one.
+    terminal: Option<WindowSize>,
+    /// How large that is to be, should it have one.
+    wanted_size: Option<WindowSize>,
+    /// Why it is not kept, if it was told to be and will not be.
     declined: Option<String>,
     /// Bytes of stdout and of stderr that this side wanted, and nobody has any more.
     missed: [u64; 2],
@@ -87,7 +106,7 @@ struct State {
 impl Hold {
     pub(crate) fn new(number: JobNumber, origin: Origin, budget: Budget, crowded: Arc<Notify>) -> Self {
         let grace = match &origin {
-            Origin::Start(start) => Some(start.spec.keeping.grace()),
+            Origin::Start(start, _) => Some(start.spec.keeping.grace()),
             Origin::Attach(_) => Some(common::job::DEFAULT_GRACE),
         };
         Self {
@@ -110,14 +129,14 @@ impl Hold {
     /// The job's id; only its beginning, as long as that is all that is known.
     pub(crate) fn id(&self) -> &JobId {
         self.id.get().unwrap_or(match &self.origin {
-            Origin::Start(start) => &start.id,
+            Origin::Start(start, _) => &start.id,
             Origin::Attach(attach) => &attach.job,
         })
     }
 
     fn attachment(&self) -> AttachmentId {
         match &self.origin {
-            Origin::Start(start) => start.attachment,
+            Origin::Start(start, _) => start.attachment,
             Origin::Attach(attach) => attach.attachment,
         }
     }
@@ -125,7 +144,7 @@ impl Hold {
     /// The streams that were wanted when hold of the job was taken.
     fn asked_for(&self) -> impl Iterator<Item = (StreamId, &Inbound)> {
         let wants = |stream| match &self.origin {
-            Origin::Start(_) => true,
+            Origin::Start(..) => true,
             Origin::Attach(attach) => attach.streams.iter().any(|wanted| wanted.stream == stream),
         };
         let streams = [(StreamId::Stdout, &self.stdout), (StreamId::Stderr, &self.stderr)];
@@ -134,7 +153,7 @@ impl Hold {
 
     /// The first request for it is on its way by `link`.
     pub(crate) fn asked(&self, link: Link) {
-        if matches!(self.origin, Origin::Start(_)) {
+        if matches!(self.origin, Origin::Start(..)) {
             // What it reads can travel right behind. Later, and if it was there before, the server says first how much it has.
             self.lock().link = Some(link);
             self.link_changed.notify_waiters();
@@ -172,6 +191,16 @@ impl Hold {
             StreamId::Stderr => Some(&self.stderr),
             StreamId::Stdin => None,
         }
+    }
+
+    /// How large its terminal was when that was said last; `None` if it is not known to have one.
+    pub(crate) fn terminal(&self) -> Option<WindowSize> {
+        self.lock().terminal
+    }
+
+    /// What a server of these features does not know of what this job was asked to be, unless it has the job already.
+    pub(crate) fn is_beyond(&self, features: Features) -> bool {
+        !features.contain(self.origin.needs()) && !self.lock().joined
     }
 
     /// How long the server waits for this side; `None` if it keeps the job.

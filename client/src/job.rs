@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::job::{JobId, Outcome, Signal, Usage};
+use common::job::{JobId, Outcome, Signal, Usage, WindowSize};
 use common::message::Order;
 
 use crate::error::Error;
@@ -105,6 +105,22 @@ impl Job {
     /// [`Error::TooManyOrders`] while the server does not carry out what it is told.
     pub fn signal(&self, signal: Signal) -> Result<(), Error> {
         self.hold.order(Order::Signal(signal))
+    }
+
+    /// Makes the job's terminal this large, once, even if the connection is lost meanwhile; to the size that it has, its programs are
+    /// told to draw again. Of several sizes that the server has not been told yet the last counts. Without effect on a job that
+    /// has no terminal or is over.
+    ///
+    /// # Errors
+    /// As [`Job::signal`].
+    pub fn resize(&self, size: WindowSize) -> Result<(), Error> {
+        self.hold.resize(size)
+    }
+
+    /// How large its terminal was when this side was told, at the start of the job or when it last took hold of it; `None` if it has
+    /// none, or nothing was heard of one yet.
+    pub fn terminal(&self) -> Option<WindowSize> {
+        self.hold.terminal()
     }
 
     /// Ends the job and its whole tree: HUP, TERM after a second, KILL after ten.

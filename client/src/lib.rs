@@ -57,7 +57,9 @@ pub use bytes::Bytes;
 pub use common::endpoint::{Endpoint, Target};
 pub use common::frame::StreamId;
 pub use common::invitation::Invitation;
-pub use common::job::{JobId, OnDisconnect, Outcome, PeakMemory, Signal, StartFailure, Usage};
+pub use common::job::{
+    JobId, OnDisconnect, Outcome, PeakMemory, Signal, StartFailure, Terminal, TerminalMode, Usage, WindowSize,
+};
 pub use common::keys::known_hosts::HostName;
 pub use common::keys::{Fingerprint, PublicKey};
 pub use common::message::{JobState, JobSummary, Kept, Position, Refusal};

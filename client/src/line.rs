@@ -9,7 +9,7 @@ use common::connection::{
 };
 use common::endpoint::{Endpoint, Target};
 use common::frame::Kind;
-use common::greeting::{Close, CloseCode, Hello, Method, VERSION};
+use common::greeting::{Close, CloseCode, Features, Hello, Method, VERSION};
 use common::limits;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
@@ -189,7 +189,7 @@ impl Opened {
         let (read, write) = transport.split();
         let (sender, queue) = packet_queue();
         let Greeting { user, method } = greeting;
-        let hello = Hello { method, address, ..Hello::new(&user, SOFTWARE) };
+        let hello = Hello { method, address, features: Features::KNOWN, ..Hello::new(&user, SOFTWARE) };
         // The queue is new and has room; the greeting is first in it.
         let greeted = sender.try_send_control(Packet::Hello(hello)).is_ok();
         debug_assert!(greeted, "an empty queue takes a packet");
@@ -283,8 +283,8 @@ async fn greet(router: &Router, reader: &mut PacketReader<ReadHalf, ServerMessag
         Ok(Ok(Some(Packet::Welcome(welcome)))) if welcome.version != VERSION => {
             Err(ConnectionError::Violation("the server chose a version that was not offered").into())
         }
-        Ok(Ok(Some(Packet::Welcome(_)))) => {
-            router.welcomed();
+        Ok(Ok(Some(Packet::Welcome(welcome)))) => {
+            router.welcomed(welcome.features);
             Ok(())
         }
         Ok(Ok(Some(Packet::Close(Close { code: CloseCode::Denied, text })))) => {

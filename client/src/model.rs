@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::connection::{ConnectionError, PacketSender, PacketWriter, packet_queue};
 use common::endpoint::{Endpoint, Target};
+use common::greeting::Features;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
 use tokio::task::JoinHandle;
@@ -67,7 +68,7 @@ impl Lines {
     }
 
     fn join(&self, sender: PacketSender<ClientMessage>) -> Connection {
-        self.router.welcomed();
+        self.router.welcomed(Features::KNOWN);
         let (router, said) = (Arc::clone(&self.router), sender.clone());
         let speaking = tokio::spawn(async move {
             // A connection that is lost again shows elsewhere.

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use common::connection::{Closed, PacketSender};
 use common::endpoint::Endpoint;
 use common::frame::JobNumber;
+use common::greeting::Features;
 use common::keys::PublicKey;
 use common::limits;
 use common::message::{ClientMessage, JobSummary, Refusal};
@@ -20,6 +21,9 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::error::Error;
 use crate::hold::{Hold, Link, Origin};
+
+/// What is said of a server that lacks the only features that there are.
+const TOO_OLD: Error = Error::TooOld { what: "terminals" };
 
 /// The meeting point of tasks and callers.
 #[derive(Debug)]
@@ -59,8 +63,8 @@ struct Table {
     /// `None` while there is no connection on which everything is said that was said before.
     link: Option<Link>,
     generation: u64,
-    /// The server has let this client in, on this connection or on another.
-    welcome: bool,
+    /// The server has let this client in, on this connection or on another: what it knew the last time.
+    welcome: Option<Features>,
     /// No further connection is wanted.
     closed: bool,
     jobs: BTreeMap<u32, Arc<Hold>>,
@@ -105,8 +109,16 @@ impl Router {
         }
     }
 
+    /// Whether the server knows all of these; `None` as long as it has not let this client in.
+    pub(crate) fn knows(&self, features: Features) -> Option<bool> {
+        self.lock().welcome.map(|known| known.contain(features))
+    }
+
     /// Takes hold of a job. Numbers go out in the order in which they are given, whoever else is starting a job meanwhile.
     pub(crate) async fn hold(&self, origin: Origin) -> Result<Arc<Hold>, Error> {
+        if self.knows(origin.needs()) == Some(false) {
+            return Err(TOO_OLD);
+        }
         let sender = self.present()?.map(|link| link.sender);
         // Among the control packets, or an order could overtake it; DATA is queued later, and behind both.
         let room = match &sender {
@@ -192,7 +204,7 @@ impl Router {
 
     /// Whether the server has ever let this client in.
     pub(crate) fn is_welcome(&self) -> bool {
-        self.lock().welcome
+        self.lock().welcome.is_some()
     }
 
     /// Whether no further connection is wanted.
@@ -211,9 +223,15 @@ impl Router {
         self.fail(Error::Closed);
     }
 
-    /// The server has let this client in.
-    pub(crate) fn welcomed(&self) {
-        self.lock().welcome = true;
+    /// The server has let this client in, and knows these `features`. What it was asked for on this connection and cannot read ends
+    /// here, before it says what it thinks of that.
+    pub(crate) fn welcomed(&self, features: Features) {
+        let beyond: Vec<_> = {
+            let mut table = self.lock();
+            table.welcome = Some(features);
+            table.jobs.extract_if(.., |_, hold| hold.is_beyond(features)).collect()
+        };
+        beyond.into_iter().for_each(|(_, hold)| hold.lose(TOO_OLD));
         self.line.send_if_modified(|line| {
             let news = !matches!(line, Line::Up | Line::Closed(_));
             if news {

@@ -39,6 +39,8 @@ pub(crate) struct Unsaid {
     last_order: u64,
     /// The last order that was said on this connection.
     said_order: u64,
+    /// The last order that was said on any.
+    heard_order: u64,
     stopped: Streams,
     acknowledged: Streams,
     leave: Leave,
@@ -60,12 +62,17 @@ enum Leave {
 }
 
 impl Unsaid {
-    /// Gives an order. A repetition of one that was not said yet is the same one.
+    /// Gives an order. A repetition of one that was not said yet is the same one, and of sizes that were not said the last counts.
     ///
     /// # Errors
     /// [`Error::TooManyOrders`].
     pub(crate) fn order(&mut self, order: Order) -> Result<(), Error> {
-        if self.unsaid_orders().any(|(_, pending)| *pending == order) {
+        if let Order::Resize(_) = order {
+            if let Some(unheard) = self.unheard_size() {
+                *unheard = order;
+                return Ok(());
+            }
+        } else if self.unsaid_orders().any(|(_, pending)| *pending == order) {
             return Ok(());
         }
         if self.orders.len() >= ORDERS {
@@ -74,6 +81,11 @@ impl Unsaid {
         self.last_order += 1;
         self.orders.push_back((self.last_order, order));
         Ok(())
+    }
+
+    /// What the order of this number is, if it is not answered yet.
+    pub(crate) fn order_of(&self, sequence: u64) -> Option<Order> {
+        self.orders.iter().find(|(number, _)| *number == sequence).map(|(_, order)| *order)
     }
 
     /// The server has answered this order, and all before it.
@@ -130,7 +142,10 @@ impl Unsaid {
     /// It is said.
     pub(crate) fn said(&mut self, word: Word) {
         match word {
-            Word::Order(sequence, _) => self.said_order = sequence,
+            Word::Order(sequence, _) => {
+                self.said_order = sequence;
+                self.heard_order = self.heard_order.max(sequence);
+            }
             Word::Stop(stream) => {
                 self.stopped.set(stream, false);
                 // Nobody needs to know how far this side got.
@@ -139,6 +154,13 @@ impl Unsaid {
             Word::Acknowledge(stream) => self.acknowledged.set(stream, false),
             Word::Leave => self.leave = Leave::Said,
         }
+    }
+
+    /// A size that no server can have heard of, on whatever connection: only its number must not be another's.
+    fn unheard_size(&mut self) -> Option<&mut Order> {
+        let heard = self.heard_order;
+        let mut unheard = self.orders.iter_mut().filter(|(sequence, _)| *sequence > heard);
+        unheard.find_map(|(_, order)| matches!(order, Order::Resize(_)).then_some(order))
     }
 
     fn unsaid_orders(&self) -> impl Iterator<Item = &(u64, Order)> {
@@ -163,7 +185,7 @@ impl Streams {
 
 #[cfg(test)]
 mod tests {
-    use common::job::Signal;
+    use common::job::{Signal, WindowSize};
 
     use super::*;
 
@@ -202,6 +224,25 @@ mod tests {
         say_all(&mut unsaid);
         unsaid.order(Order::Cancel).unwrap();
         assert_eq!(say_all(&mut unsaid), [Word::Order(2, Order::Cancel)]);
+    }
+
+    #[test]
+    fn of_sizes_that_were_not_said_the_last_counts_and_of_those_that_were_each() {
+        let size = |rows| Order::Resize(WindowSize { rows, ..WindowSize::default() });
+        let mut unsaid = Unsaid::default();
+        unsaid.order(size(1)).unwrap();
+        unsaid.order(Order::Cancel).unwrap();
+        unsaid.order(size(2)).unwrap();
+        assert_eq!(say_all(&mut unsaid), [Word::Order(1, size(2)), Word::Order(2, Order::Cancel)]);
+        unsaid.order(size(3)).unwrap();
+        assert_eq!(unsaid.order_of(3), Some(size(3)));
+        assert_eq!(say_all(&mut unsaid), [Word::Order(3, size(3))]);
+        // On another connection it was not said yet, and may have been carried out on this one.
+        unsaid.answered(2);
+        unsaid.asked_again();
+        unsaid.order(size(4)).unwrap();
+        unsaid.order(size(3)).unwrap();
+        assert_eq!(say_all(&mut unsaid), [Word::Order(3, size(3)), Word::Order(4, size(3))]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use bytes::{Bytes, BytesMut};
 use client::{Client, Error, Target};
 use common::connection::{ConnectionError, packet_bytes};
 use common::frame::{self, JobNumber, StreamId};
-use common::greeting::{CloseCode, VERSION, Welcome};
+use common::greeting::{CloseCode, Features, VERSION, Welcome};
 use common::limits::{DATA_PAYLOAD, INITIAL_WINDOW, STREAM_WINDOW};
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
@@ -95,7 +95,13 @@ fn server<T: Send + 'static>(act: impl FnOnce(Server) -> T + Send + 'static) -> 
     ours.set_write_timeout(Some(DEADLINE)).unwrap();
     let serving = thread::spawn(move || {
         let mut server = Server { stream: ours, arrived: BytesMut::new(), sent: 0 };
-        server.say(Packet::Welcome(Welcome { version: VERSION, software: "test".to_owned() })).unwrap();
+        server
+            .say(Packet::Welcome(Welcome {
+                version: VERSION,
+                software: "test".to_owned(),
+                features: Features::default(),
+            }))
+            .unwrap();
         while !matches!(server.hear(), Some(Packet::Message { .. })) {}
         let started = ServerMessage::Started { process_id: 1, grace_ms: Some(60_000) };
         server.say(Packet::Message { job: JobNumber(1), message: started }).unwrap();

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use client::{Client, Job, Stdin, Target};
 use common::connection::packet_bytes;
 use common::frame::{self, JobNumber, StreamId};
-use common::greeting::{VERSION, Welcome};
+use common::greeting::{Features, VERSION, Welcome};
 use common::job::Signal;
 use common::limits::INITIAL_WINDOW;
 use common::message::{
@@ -48,7 +48,13 @@ impl Server {
     async fn accept(listener: &UnixListener) -> Self {
         let (stream, _) = timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
         let mut server = Self { stream, arrived: BytesMut::new() };
-        server.say(Packet::Welcome(Welcome { version: VERSION, software: "test".to_owned() })).await;
+        server
+            .say(Packet::Welcome(Welcome {
+                version: VERSION,
+                software: "test".to_owned(),
+                features: Features::default(),
+            }))
+            .await;
         assert!(matches!(server.hear().await, Packet::Hello(_)));
         server
     }

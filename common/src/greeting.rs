@@ -25,6 +25,31 @@ const TAG_TOKEN: u16 = 2;
 /// Extension tag of the client's own address: 16 bytes of IPv6, or of IPv4 in its form, and the port.
 const TAG_ADDRESS: u16 = 3;
 
+/// Extension tag of the [`Features`]: four bytes, one bit each. Left out where there are none.
+const TAG_FEATURES: u16 = 4;
+
+/// What a side knows beyond what its version says. Nothing of it is said to a peer that does not know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Features(u8);
+
+impl Features {
+    /// Jobs on a terminal, and login shells: `StartWith` with a terminal, the order to resize it, `OnTerminal`.
+    pub const TERMINALS: Self = Self(1);
+
+    /// All that this crate has messages for.
+    pub const KNOWN: Self = Self::TERMINALS;
+
+    /// What the bits of a greeting stand for; those that have no name yet stand for nothing.
+    fn from_bits(bits: u32) -> Self {
+        Self(bits.to_le_bytes().first().map_or(0, |low| low & Self::KNOWN.0))
+    }
+
+    /// Whether all of `others` are among these.
+    pub fn contain(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+}
+
 /// How a client claims to be allowed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
@@ -51,10 +76,12 @@ pub struct Hello {
     pub software: String,
     /// The client's end of the TCP connection, as its own system knows it.
     pub address: Option<SocketAddr>,
+    /// What the client knows beyond the version.
+    pub features: Features,
 }
 
 impl Hello {
-    /// A greeting in this crate's own version.
+    /// A greeting in this crate's own version, with no features.
     pub fn new(user: &str, software: &str) -> Self {
         Self {
             lowest: VERSION,
@@ -63,6 +90,7 @@ impl Hello {
             user: user.to_owned(),
             software: software.to_owned(),
             address: None,
+            features: Features::default(),
         }
     }
 
@@ -87,6 +115,7 @@ impl Hello {
         if let Some(address) = self.address {
             put_extension(&mut out, TAG_ADDRESS, &address_bytes(address));
         }
+        put_features(&mut out, self.features);
         out.freeze()
     }
 
@@ -101,14 +130,13 @@ impl Hello {
         let method = rest.try_get_u8().map_err(|_| GreetingError::Truncated)?;
         let user_len = rest.try_get_u8().map_err(|_| GreetingError::Truncated)?;
         let user = text(take(&mut rest, user_len.into())?)?;
-        let extensions = Extensions::take(rest)?;
-        let (software, address) = (extensions.software, extensions.address);
+        let Extensions { software, token, address, features } = Extensions::take(rest)?;
         let method = match method {
             0 => Method::Transport,
-            1 => Method::Invitation(extensions.token.ok_or(GreetingError::NoToken)?),
+            1 => Method::Invitation(token.ok_or(GreetingError::NoToken)?),
             number => Method::Unknown(number),
         };
-        Ok(Self { lowest, highest, method, user, software, address })
+        Ok(Self { lowest, highest, method, user, software, address, features })
     }
 
     /// The version to use with a peer that greets so, if there is one.
@@ -124,6 +152,8 @@ pub struct Welcome {
     pub version: u16,
     /// Name and version of the software, for people.
     pub software: String,
+    /// What the server knows beyond the version.
+    pub features: Features,
 }
 
 impl Welcome {
@@ -133,6 +163,7 @@ impl Welcome {
         out.put_slice(&MAGIC);
         out.put_u16_le(self.version);
         put_software(&mut out, &self.software);
+        put_features(&mut out, self.features);
         out.freeze()
     }
 
@@ -143,7 +174,8 @@ impl Welcome {
     pub fn decode(payload: &[u8]) -> Result<Self, GreetingError> {
         let mut rest = expect_magic(payload)?;
         let version = rest.try_get_u16_le().map_err(|_| GreetingError::Truncated)?;
-        Ok(Self { version, software: Extensions::take(rest)?.software })
+        let Extensions { software, features, .. } = Extensions::take(rest)?;
+        Ok(Self { version, software, features })
     }
 }
 
@@ -274,6 +306,12 @@ fn put_software(out: &mut BytesMut, software: &str) {
     put_extension(out, TAG_SOFTWARE, cut(software, u8::MAX.into()).as_bytes());
 }
 
+fn put_features(out: &mut BytesMut, features: Features) {
+    if features != Features::default() {
+        put_extension(out, TAG_FEATURES, &u32::from(features.0).to_le_bytes());
+    }
+}
+
 fn put_extension(out: &mut BytesMut, tag: u16, value: &[u8]) {
     out.put_u16_le(tag);
     out.put_u16_le(value.len() as u16);
@@ -286,6 +324,7 @@ struct Extensions {
     software: String,
     token: Option<Token>,
     address: Option<SocketAddr>,
+    features: Features,
 }
 
 impl Extensions {
@@ -303,6 +342,10 @@ impl Extensions {
                     extensions.token = Some(Token::from_bytes(token));
                 }
                 TAG_ADDRESS => extensions.address = Some(address(value)?),
+                TAG_FEATURES => {
+                    let bits = value.try_into().map_err(|_| GreetingError::Truncated)?;
+                    extensions.features = Features::from_bits(u32::from_le_bytes(bits));
+                }
                 _ => {}
             }
         }

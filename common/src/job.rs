@@ -4,6 +4,7 @@
 
 mod byte_string;
 mod digest;
+mod extras;
 mod id;
 mod keeping;
 mod outcome;
@@ -15,6 +16,7 @@ mod terminal;
 pub use byte_string::ByteString;
 pub(crate) use byte_string::bounded;
 pub use digest::Digest;
+pub use extras::{Extra, Extras, RepeatedExtra};
 pub use id::{JobId, JobIdError};
 pub use keeping::{DEFAULT_GRACE, Keeping, OnDisconnect};
 pub use outcome::{Ended, Outcome, StartFailure, StreamTotal};

@@ -42,6 +42,9 @@ pub const TERMINAL_NAME: usize = 64;
 /// Settings of a terminal. RFC 4254, section 8, knows 58.
 pub const TERMINAL_MODES: usize = 64;
 
+/// Extras of a job, of which there is one of each kind: more kinds than there will be.
+pub const EXTRAS: usize = 8;
+
 /// Words of a command. The request's size is what bounds memory; this bounds the work of looking at them.
 pub const ARGUMENTS: usize = 4096;
 

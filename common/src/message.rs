@@ -14,7 +14,7 @@ pub use listing::{COMMAND_BYTES, JobState, JobSummary, Kept};
 
 use crate::encoding::{self, EncodingError};
 use crate::frame::{Kind, StreamId};
-use crate::job::{Digest, Ended, JobId, Keeping, Spec};
+use crate::job::{Digest, Ended, Extra, Extras, JobId, Keeping, Spec, WindowSize, bounded};
 use crate::limits;
 
 /// What a client asks of a server. New ones go at the end; the order is the wire's.
@@ -43,6 +43,14 @@ pub enum ClientMessage {
         /// Its id, or the beginning of one with which no other of its owner's begins.
         job: JobId,
     },
+    /// Run this, once, with more than a specification says. Only to a server of the features that it needs.
+    StartWith {
+        /// As for [`ClientMessage::Start`]; the digest is of the extras, too.
+        start: Box<Start>,
+        /// At most one of a kind: see [`Extras`].
+        #[serde(deserialize_with = "bounded::<{ limits::EXTRAS }, _, _>")]
+        extras: Vec<Extra>,
+    },
 }
 
 /// The request to run something, once. Said again, it attaches to what it has started.
@@ -51,7 +59,8 @@ pub struct Start {
     /// The job's id, chosen by the client.
     pub id: JobId,
     /// Of the specification with the usual [`Keeping`], as this client has first encoded it: how long a job waits for its client
-    /// does not make it another one.
+    /// does not make it another one. Behind it the extras, if there are any, each without what may differ from one window to
+    /// the next.
     pub digest: Digest,
     /// Who will be attached to it.
     pub attachment: AttachmentId,
@@ -67,9 +76,32 @@ impl Start {
     /// # Errors
     /// [`MessageError`] if it cannot be encoded.
     pub fn new(id: JobId, attachment: AttachmentId, spec: Spec) -> Result<Self, MessageError> {
-        let told_apart = Spec { keeping: Keeping::default(), ..spec.clone() };
-        let digest = Digest::of(&encoding::encode(&told_apart)?);
-        Ok(Self { id, digest, attachment, age_ms: 0, spec })
+        Self::with(id, attachment, spec, &Extras::default())
+    }
+
+    /// The first request to run `spec` under `id` with `extras`, which [`Start::say`] says with it.
+    ///
+    /// # Errors
+    /// [`MessageError`] if it cannot be encoded.
+    pub fn with(
+        id: JobId,
+        attachment: AttachmentId,
+        spec: Spec,
+        extras: &Extras,
+    ) -> Result<Self, MessageError> {
+        let mut told_apart = encoding::encode(&Spec { keeping: Keeping::default(), ..spec.clone() })?;
+        if !extras.is_empty() {
+            told_apart.extend(encoding::encode(&extras.told_apart())?);
+        }
+        Ok(Self { id, digest: Digest::of(&told_apart), attachment, age_ms: 0, spec })
+    }
+
+    /// The message that says this and `extras`: one that any server knows if there are none.
+    pub fn say(self, extras: &Extras) -> ClientMessage {
+        if extras.is_empty() {
+            return ClientMessage::Start(self);
+        }
+        ClientMessage::StartWith { start: Box::new(self), extras: extras.to_wire() }
     }
 }
 
@@ -124,6 +156,12 @@ pub enum ServerMessage {
         sequence: u64,
         /// Why, for people.
         reason: String,
+    },
+    /// The job runs on a terminal; behind [`ServerMessage::Started`] or [`ServerMessage::Attached`], and only to a client that
+    /// knows terminals.
+    OnTerminal {
+        /// How large it is now.
+        size: WindowSize,
     },
 }
 

@@ -121,13 +121,17 @@ fn every_flipped_bit_is_an_error_or_another_whole_packet() {
     flip_all_sessions(8);
 }
 
+fn is_start(message: &ClientMessage) -> bool {
+    matches!(message, ClientMessage::Start(_) | ClientMessage::StartWith { .. })
+}
+
 #[test]
 fn a_start_with_a_flipped_bit_is_refused_or_says_what_its_bytes_say() {
     let starts: Vec<_> = client_rows()
         .into_iter()
-        .filter(|row| matches!(row.packet, Packet::Message { message: ClientMessage::Start(_), .. }))
+        .filter(|row| matches!(&row.packet, Packet::Message { message, .. } if is_start(message)))
         .collect();
-    assert_eq!(starts.len(), 2);
+    assert_eq!(starts.len(), 4);
     for Row { packet, bytes } in starts {
         // As the last thing that is ever heard: what its length claims beyond that never comes.
         for at in 0..bytes.len() * 8 {

@@ -21,7 +21,7 @@ use std::fmt::Debug;
 use bytes::BytesMut;
 use common::connection::{ConnectionError, PacketReader};
 use common::frame::{self, FrameError, HEADER_LEN, Kind};
-use common::greeting::{Hello, Welcome};
+use common::greeting::{Features, Hello, Welcome};
 use common::limits;
 use common::message::{self, ClientMessage, Message, MessageError, ServerMessage};
 use common::packet::{Packet, PacketError};
@@ -212,8 +212,8 @@ fn a_reader_for_strangers_stores_no_more_than_a_greeting_whatever_is_claimed() {
 
 #[test]
 fn lengths_inside_greetings_are_not_believed() {
-    let hello = Hello { user: "ann".into(), ..Hello::new("", "telex 1") }.encode();
-    let welcome = Welcome { version: 1, software: "telex 1".into() }.encode();
+    let hello = Hello { user: "ann".into(), features: Features::KNOWN, ..Hello::new("", "telex 1") }.encode();
+    let welcome = Welcome { version: 1, software: "telex 1".into(), features: Features::KNOWN }.encode();
     for claim in [0x80, 0xff, 0x7fff, 0xffff_u16] {
         for (greeting, is_hello) in [(&hello, true), (&welcome, false)] {
             for at in 8..greeting.len() - 1 {

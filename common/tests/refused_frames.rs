@@ -16,7 +16,7 @@ use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
 use common::frame::{self, Frame, FrameError, HEADER_LEN, Header, JobNumber, Kind, StreamId};
-use common::greeting::{Close, GreetingError, Hello, Welcome};
+use common::greeting::{Close, Features, GreetingError, Hello, Welcome};
 use common::message::{ClientMessage, Message, MessageError, ServerMessage};
 use common::packet::{Packet, PacketError};
 
@@ -237,11 +237,27 @@ fn an_address_of_another_length_is_refused() {
 }
 
 #[test]
+fn features_of_another_length_are_refused() {
+    let hello = "54 45 4c 45 58 00 0d 0a  02 00 02 00 00 00";
+    let welcome = "54 45 4c 45 58 00 0d 0a  02 00";
+    for length in (0..9_usize).filter(|length| *length != 4) {
+        let features = format!("04 00 {length:02x} 00 {}", "ff ".repeat(length));
+        let read = Hello::decode(&hex(&format!("{hello} {features}")));
+        assert_eq!(read, Err(GreetingError::Truncated), "{length} bytes");
+        let read = Welcome::decode(&hex(&format!("{welcome} {features}")));
+        assert_eq!(read, Err(GreetingError::Truncated), "{length} bytes");
+    }
+    let all = Welcome::decode(&hex(&format!("{welcome} 04 00 04 00 ff ff ff ff"))).unwrap().features;
+    assert_eq!(all, Features::KNOWN);
+    assert!(all.contain(Features::TERMINALS) && !Features::default().contain(Features::TERMINALS));
+}
+
+#[test]
 fn unknown_extensions_of_a_greeting_are_skipped() {
     let magic = "54 45 4c 45 58 00 0d 0a";
-    let extensions = "04 00 03 00 ff ff ff  01 00 01 00 78  ff ff 00 00";
+    let extensions = "05 00 03 00 ff ff ff  01 00 01 00 78  ff ff 00 00";
     let hello = Hello::decode(&hex(&format!("{magic} 02 00 02 00 00 00 {extensions}"))).unwrap();
     assert_eq!(hello, Hello::new("", "x"));
     let welcome = Welcome::decode(&hex(&format!("{magic} 01 00 {extensions}"))).unwrap();
-    assert_eq!(welcome, Welcome { version: 1, software: "x".into() });
+    assert_eq!(welcome, Welcome { version: 1, software: "x".into(), features: Features::default() });
 }

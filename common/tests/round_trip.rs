@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use bytes::{Bytes, BytesMut};
 use common::connection::{ConnectionError, packet_bytes};
 use common::frame::{self, HEADER_LEN, JobNumber, Kind, StreamId};
-use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
+use common::greeting::{Close, CloseCode, Features, Hello, Method, Welcome};
 use common::invitation::Token;
 use common::job::{
-    ByteString, Digest, Ended, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, Resource,
-    ResourceLimits, Signal, Spec, StartFailure, StreamTotal, Usage, Variable,
+    ByteString, Digest, Ended, Extra, JobId, Keeping, OnDisconnect, Outcome, PeakMemory, Program, Resource,
+    ResourceLimits, Signal, Spec, StartFailure, StreamTotal, Terminal, TerminalMode, Usage, Variable,
+    WindowSize,
 };
 use common::limits;
 use common::message::{
@@ -53,6 +54,7 @@ fn spec() -> impl Strategy<Value = Spec> {
     let program = prop_oneof![
         vec(byte_string(), 0..20).prop_map(Program::Argv),
         byte_string().prop_map(Program::Shell),
+        Just(Program::LoginShell),
     ];
     let variable = (byte_string(), byte_string()).prop_map(|(name, value)| Variable { name, value });
     let switches = any::<(bool, bool, bool)>();
@@ -70,6 +72,16 @@ fn spec() -> impl Strategy<Value = Spec> {
             keeping: bounds.2,
         },
     )
+}
+
+fn window_size() -> impl Strategy<Value = WindowSize> {
+    any::<[u16; 4]>().prop_map(|[rows, columns, width, height]| WindowSize { rows, columns, width, height })
+}
+
+fn extra() -> impl Strategy<Value = Extra> {
+    let mode = any::<(u8, u32)>().prop_map(|(code, value)| TerminalMode { code, value });
+    (byte_string(), window_size(), vec(mode, 0..=limits::TERMINAL_MODES))
+        .prop_map(|(name, size, modes)| Extra::Terminal(Terminal { name, size, modes }))
 }
 
 fn attachment() -> impl Strategy<Value = AttachmentId> {
@@ -97,11 +109,19 @@ fn attach() -> impl Strategy<Value = Attach> {
 }
 
 fn order() -> impl Strategy<Value = Order> {
-    prop_oneof![signal().prop_map(Order::Signal), Just(Order::Cancel), Just(Order::Keep)]
+    prop_oneof![
+        signal().prop_map(Order::Signal),
+        Just(Order::Cancel),
+        Just(Order::Keep),
+        window_size().prop_map(Order::Resize),
+    ]
 }
 
 fn client_message() -> impl Strategy<Value = ClientMessage> {
+    let start_with = (start().prop_map(Box::new), vec(extra(), 0..=limits::EXTRAS))
+        .prop_map(|(start, extras)| ClientMessage::StartWith { start, extras });
     prop_oneof![
+        2 => start_with,
         4 => start().prop_map(ClientMessage::Start),
         2 => attach().prop_map(ClientMessage::Attach),
         2 => (any::<u64>(), order()).prop_map(|(sequence, order)| ClientMessage::Order { sequence, order }),
@@ -240,8 +260,13 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
         2 => summary().prop_map(ServerMessage::Listed),
         1 => (stream(), any::<u64>()).prop_map(|(stream, to)| ServerMessage::Skipped { stream, to }),
         1 => written,
+        1 => window_size().prop_map(|size| ServerMessage::OnTerminal { size }),
         1 => any::<(u64, String)>().prop_map(|(sequence, reason)| ServerMessage::Declined { sequence, reason }),
     ]
+}
+
+fn features() -> impl Strategy<Value = Features> {
+    prop::sample::select(vec![Features::default(), Features::TERMINALS])
 }
 
 fn hello<M: Debug>() -> impl Strategy<Value = Packet<M>> {
@@ -255,15 +280,16 @@ fn hello<M: Debug>() -> impl Strategy<Value = Packet<M>> {
     let address =
         any::<SocketAddr>().prop_map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()));
     let versions = any::<(u16, u16)>();
-    (versions, method, text(), text(), prop::option::of(address)).prop_map(
-        |((lowest, highest), method, user, software, address)| {
-            Packet::Hello(Hello { lowest, highest, method, user, software, address })
+    (versions, method, text(), text(), (prop::option::of(address), features())).prop_map(
+        |((lowest, highest), method, user, software, (address, features))| {
+            Packet::Hello(Hello { lowest, highest, method, user, software, address, features })
         },
     )
 }
 
 fn welcome<M: Debug>() -> impl Strategy<Value = Packet<M>> {
-    (any::<u16>(), text()).prop_map(|(version, software)| Packet::Welcome(Welcome { version, software }))
+    (any::<u16>(), text(), features())
+        .prop_map(|(version, software, features)| Packet::Welcome(Welcome { version, software, features }))
 }
 
 fn close<M: Debug>() -> impl Strategy<Value = Packet<M>> {

@@ -88,6 +88,7 @@ fn request_on_the_page(message: &ClientMessage) -> &'static str {
     match message {
         ClientMessage::Start(Start { spec: Spec { program: Program::Argv(_), .. }, .. }) => "0 argv",
         ClientMessage::Start(Start { spec: Spec { program: Program::Shell(_), .. }, .. }) => "0 shell",
+        ClientMessage::Start(Start { spec: Spec { program: Program::LoginShell, .. }, .. }) => "0 login",
         ClientMessage::Attach(Attach { role, .. }) => match role {
             Role::Writer => "1 writer",
             Role::Reader => "1 reader",
@@ -98,10 +99,12 @@ fn request_on_the_page(message: &ClientMessage) -> &'static str {
             Order::Signal(_) => "2 signal",
             Order::Cancel => "2 cancel",
             Order::Keep => "2 keep",
+            Order::Resize(_) => "2 resize",
         },
         ClientMessage::Leave => "3",
         ClientMessage::List { .. } => "4",
         ClientMessage::Forget { .. } => "5",
+        ClientMessage::StartWith { .. } => "6",
     }
 }
 
@@ -147,6 +150,7 @@ fn response_on_the_page(message: &ServerMessage) -> &'static str {
         ServerMessage::Skipped { .. } => "9",
         ServerMessage::Written { .. } => "10",
         ServerMessage::Declined { .. } => "11",
+        ServerMessage::OnTerminal { .. } => "12",
     }
 }
 
@@ -168,15 +172,17 @@ fn numbers<M>(rows: Vec<Row<M>>, name: impl Fn(&M) -> &'static str) -> BTreeSet<
 fn every_message_has_its_number_and_a_row() {
     let requests = numbers(client_rows(), request_on_the_page);
     let attach = ["1 writer", "1 reader", "1 snapshot", "1 controller"];
-    let order = ["2 signal", "2 cancel", "2 keep"];
-    let expected = ["0 argv", "0 shell", "3", "4", "5"].into_iter().chain(attach).chain(order);
+    let order = ["2 signal", "2 cancel", "2 keep", "2 resize"];
+    let expected =
+        ["0 argv", "0 shell", "0 login", "3", "4", "5", "6"].into_iter().chain(attach).chain(order);
     assert_eq!(requests, expected.collect());
     let responses = numbers(server_rows(), response_on_the_page);
     let ended =
         ["1 0", "1 1", "1 2", "1 3", "1 4 0", "1 4 1", "1 4 2", "1 4 3", "1 4 4", "1 4 5", "1 4 6", "1 5"];
     let refused = ["5 0", "5 1", "5 2", "5 3", "5 4", "5 5", "5 6", "5 7"];
     let listed = ["7 starting", "7 running", "7 over"];
-    let expected = ["0", "2", "3", "4", "6", "8", "9", "10", "11"].into_iter().chain(ended).chain(refused);
+    let expected =
+        ["0", "2", "3", "4", "6", "8", "9", "10", "11", "12"].into_iter().chain(ended).chain(refused);
     assert_eq!(responses, expected.chain(listed).collect());
 }
 

@@ -253,12 +253,13 @@ fn walk<M: Message>() -> usize {
 fn no_message_holds_itself_and_no_list_is_free() {
     let outcomes = 5 + 6 + 4;
     // An outcome: five that are none of the start, six failures of it, and a limit that cannot be kept, of four kinds.
-    // Starts of two programs that are kept or not; four roles, each from three positions; three orders; and to leave, list,
-    // forget.
-    assert_eq!(walk::<ClientMessage>(), 2 * 2 + 4 * 3 + 3 + 3);
+    // Starts of three programs that are kept or not, with an extra or without; four roles, each from three positions; four
+    // orders; and to leave, list, forget.
+    assert_eq!(walk::<ClientMessage>(), 2 * (3 * 2) + 4 * 3 + 4 + 3);
     // Ends, each with memory counted in two ways; eight refusals; jobs that start, run, or are over; and a start, a goodbye, a
-    // hold, an order carried out and one declined, one taken over, one that is done, and what was skipped and written.
-    assert_eq!(walk::<ServerMessage>(), outcomes * 2 + 8 + (1 + 1 + outcomes) + 9);
+    // hold, an order carried out and one declined, one taken over, one that is done, what was skipped and written, and a
+    // terminal.
+    assert_eq!(walk::<ServerMessage>(), outcomes * 2 + 8 + (1 + 1 + outcomes) + 10);
 }
 
 #[test]
@@ -293,7 +294,7 @@ fn patterns(limit: usize) -> Vec<Vec<u8>> {
     let patterns: Vec<_> = numbers.chain(lengths).chain(bytes).collect();
     let repeated = |pattern: &Vec<u8>| pattern.iter().copied().cycle().take(limit).collect::<Vec<u8>>();
     let mut payloads: Vec<_> = patterns.iter().map(repeated).collect();
-    for first in 0..11_u32 {
+    for first in 0..13_u32 {
         payloads.extend(patterns.iter().map(|pattern| {
             let mut payload = repeated(pattern);
             payload[..4].copy_from_slice(&first.to_le_bytes());

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-use common::job::{ByteString, Program, Spec, Variable};
+use common::job::{ByteString, Extras, Program, Spec, Variable};
 use common::keys::PublicKey;
 use common::keys::authorized_keys::Options;
 use thiserror::Error;
@@ -126,8 +126,8 @@ impl Principal {
 pub(crate) enum Action<'a> {
     /// A sign of life.
     Ping,
-    /// A job. Its specification is made what may be run.
-    Start(&'a mut Spec),
+    /// A job, and what is asked for beyond its specification, which is made what may be run.
+    Start(&'a mut Spec, &'a Extras),
     /// Hold of a job of its own.
     Attach,
     /// An order to a job that it has hold of.
@@ -144,13 +144,16 @@ pub(crate) enum Action<'a> {
 /// Why not. The client may know.
 pub(crate) fn authorize(principal: &Principal, action: Action<'_>) -> Result<(), Denial> {
     match action {
-        Action::Start(spec) => authorize_start(&principal.options, spec),
+        Action::Start(spec, extras) => authorize_start(&principal.options, spec, extras),
         // Whose jobs are within reach is the scope's business.
         Action::Ping | Action::Attach | Action::Order | Action::List | Action::Forget => Ok(()),
     }
 }
 
-fn authorize_start(options: &Options, spec: &mut Spec) -> Result<(), Denial> {
+fn authorize_start(options: &Options, spec: &mut Spec, extras: &Extras) -> Result<(), Denial> {
+    if extras.terminal.is_some() && !options.may_have_terminal() {
+        return Err(Denial::Terminal);
+    }
     if options.is_restricted() {
         let refused = spec.environment.iter().find(|variable| !is_harmless(&variable.name));
         if let Some(variable) = refused {
@@ -188,6 +191,7 @@ fn is_harmless(name: &ByteString) -> bool {
 fn command_line(program: Program) -> ByteString {
     match program {
         Program::Shell(text) => text,
+        Program::LoginShell => ByteString::default(),
         Program::Argv(words) => {
             ByteString(words.iter().map(|word| quoted(&word.0)).collect::<Vec<_>>().join(&b' '))
         }
@@ -219,7 +223,41 @@ pub(crate) enum Denial {
         /// The variable.
         name: String,
     },
+    /// The key has no `pty`.
+    #[error("this key may not have a terminal")]
+    Terminal,
     /// The key is for one command, which has its own idea of where it runs.
     #[error("this key may not choose a directory")]
     Directory,
+}
+
+#[cfg(test)]
+mod tests {
+    use common::job::Terminal;
+
+    use super::*;
+
+    /// What becomes of a login shell on a terminal, or without one, with a key of these options.
+    fn start(options: &str, terminal: bool) -> Result<Spec, Denial> {
+        let principal = Principal::let_in(Peer::User { uid: 1 }, options.parse().unwrap());
+        let mut spec = Spec::new(Program::LoginShell);
+        let extras = Extras { terminal: terminal.then(Terminal::default) };
+        authorize(&principal, Action::Start(&mut spec, &extras)).map(|()| spec)
+    }
+
+    #[test]
+    fn a_terminal_is_for_keys_that_may_have_one() {
+        for (options, may) in [("", true), ("no-pty", false), ("restrict", false), ("restrict,pty", true)] {
+            assert_eq!(start(options, true).is_ok(), may, "{options}");
+            assert!(start(options, false).is_ok(), "{options}");
+        }
+        assert_eq!(start("restrict", true), Err(Denial::Terminal));
+    }
+
+    #[test]
+    fn a_forced_command_runs_in_place_of_a_login_shell_and_hears_of_no_words() {
+        let spec = start(r#"command="make""#, true).unwrap();
+        assert_eq!(spec.program, Program::Shell("make".into()));
+        assert_eq!(original_command(&spec), Some(&ByteString::default()));
+    }
 }

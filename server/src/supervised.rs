@@ -30,7 +30,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use common::job::JobId;
+use common::job::{Extras, JobId};
 use common::message::{Refusal, Start};
 use common::reason::system_reason;
 use rustix::fs::{Mode, OFlags, open};
@@ -159,7 +159,7 @@ impl Supervised {
     pub(crate) async fn start(
         &self,
         owner: Owner,
-        start: &Start,
+        (start, extras): (&Start, &Extras),
         keeps: bool,
     ) -> Result<Launched, SupervisedError> {
         let (store, request) = (Arc::clone(&self.store), start.clone());
@@ -174,7 +174,7 @@ impl Supervised {
         });
         // It gets ready while the disk does its part, which is begun first.
         let raising = async {
-            let raised = raise(&place, start, keeps, &self.containment);
+            let raised = raise(&place, (start, extras), keeps, &self.containment);
             reach(CrashPoint::SupervisorSpawned);
             raised
         };

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use common::job::Ended;
+use common::job::{Ended, Extras};
 use common::limits;
 use common::message::{self, ClientMessage, Start};
 use common::stream::Budget;
@@ -80,6 +80,7 @@ struct Duty {
     /// Where its job will be.
     path: PathBuf,
     start: Start,
+    extras: Extras,
     /// Whether the job can have a cgroup.
     has_cgroups: bool,
     /// Whether it may be kept when its client has left.
@@ -92,6 +93,7 @@ pub(crate) struct Charge {
     pub(crate) listener: StdUnixListener,
     pub(crate) custody: Custody,
     pub(crate) start: Start,
+    pub(crate) extras: Extras,
 }
 
 impl Duty {
@@ -104,10 +106,14 @@ impl Duty {
         let [connection, request] = inherited()?;
         let mut bytes = Vec::new();
         File::from(request).take(limits::REQUEST_PAYLOAD as u64 + 1).read_to_end(&mut bytes)?;
-        let ClientMessage::Start(start) = message::decode(&bytes).map_err(io::Error::other)? else {
-            return Err(io::ErrorKind::InvalidData.into());
+        let (start, extras) = match message::decode(&bytes).map_err(io::Error::other)? {
+            ClientMessage::Start(start) => (start, Extras::default()),
+            ClientMessage::StartWith { start, extras } => {
+                (*start, Extras::try_from(extras).map_err(io::Error::other)?)
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
         };
-        Ok(Self { connection: connection.into(), path, start, has_cgroups, keeps })
+        Ok(Self { connection: connection.into(), path, start, extras, has_cgroups, keeps })
     }
 
     /// Waits for the lock of the job, and is in charge of it. Nothing else is done meanwhile.
@@ -116,7 +122,7 @@ impl Duty {
         let custody = Custody::inherit(&self.path, lock).map_err(io::Error::other)?;
         let listener = listen(&self.path)?;
         reach(CrashPoint::Charged);
-        Ok(Charge { connection: self.connection, listener, custody, start: self.start })
+        Ok(Charge { connection: self.connection, listener, custody, start: self.start, extras: self.extras })
     }
 }
 
@@ -184,11 +190,12 @@ async fn supervise(duty: Duty) -> io::Result<()> {
 
 /// Stays with the job until it is over, and everybody has heard of it.
 pub(crate) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<()> {
-    let Charge { connection, listener, custody, start } = charge;
+    let Charge { connection, listener, custody, start, extras } = charge;
     connection.set_nonblocking(true)?;
     let (mut first, listener) = (UnixStream::from_std(connection)?, UnixListener::from_std(listener)?);
     let output = Arc::new(Mutex::new(custody.output(LogLimits::default()).map_err(io::Error::other)?));
     let job = make_job(service, &custody, &output, &start)?;
+    extras.terminal.iter().for_each(|terminal| job.is_on_terminal(terminal.size));
     // What `Charged::permit` says there.
     time::timeout(MAKING, first.read_exact(&mut [0])).await??;
     let sessions = TaskTracker::new();
@@ -210,7 +217,7 @@ pub(crate) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<(
         };
         let record = record_start(&job, &custody);
         let run = async {
-            let ended = job::run(&job, start.spec, None, permission, service).await;
+            let ended = job::run(&job, start.spec, extras.terminal, permission, service).await;
             conclude(&job, &custody, &output, ended).await;
         };
         tokio::join!(run, record);

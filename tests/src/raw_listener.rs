@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 
-use common::greeting::{VERSION, Welcome};
+use common::greeting::{Features, VERSION, Welcome};
 use common::keys::PrivateKey;
 use common::message::ClientMessage;
 use common::packet::Packet;
@@ -98,7 +98,11 @@ impl RawListener {
     #[track_caller]
     pub fn accept_job(&self) -> (RawServer, u32) {
         let mut peer = self.accept();
-        peer.send(Packet::Welcome(Welcome { version: VERSION, software: "raw server".to_owned() }));
+        peer.send(Packet::Welcome(Welcome {
+            version: VERSION,
+            software: "raw server".to_owned(),
+            features: Features::default(),
+        }));
         loop {
             match peer.hear() {
                 Some(Packet::Message { job, message: ClientMessage::Start { .. } }) => return (peer, job.0),

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use common::frame::StreamId;
-use common::greeting::{VERSION, Welcome};
+use common::greeting::{Features, VERSION, Welcome};
 use common::message::{Attached, Begins, ClientMessage, Role, ServerMessage};
 use common::packet::Packet;
 use serde_json::Value;
@@ -110,7 +110,11 @@ fn logs_are_what_there_is_until_now_or_until_the_end() {
 
 /// A server that knows when everything was written, and has lost the beginning.
 fn answer_with_times(mut peer: RawServer) {
-    peer.send(Packet::Welcome(Welcome { version: VERSION, software: "raw server".to_owned() }));
+    peer.send(Packet::Welcome(Welcome {
+        version: VERSION,
+        software: "raw server".to_owned(),
+        features: Features::default(),
+    }));
     let (number, attach) = loop {
         if let Packet::Message { job, message: ClientMessage::Attach(attach) } = peer.hear().unwrap() {
             break (job, attach);

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use common::frame::{JobNumber, StreamId};
-use common::greeting::{Close, CloseCode, VERSION, Welcome};
+use common::greeting::{Close, CloseCode, Features, VERSION, Welcome};
 use common::job::{Ended, Outcome};
 use common::message::ServerMessage;
 use common::packet::{Ack, Packet};
@@ -187,7 +187,11 @@ fn a_server_of_another_version_is_refused() {
     let (sandbox, listener) = (Sandbox::new(), RawListener::new());
     let client = Running::start(&mut client(&sandbox, &listener));
     let mut peer = listener.accept();
-    peer.send(Packet::Welcome(Welcome { version: VERSION + 1, software: "from the future".to_owned() }));
+    peer.send(Packet::Welcome(Welcome {
+        version: VERSION + 1,
+        software: "from the future".to_owned(),
+        features: Features::default(),
+    }));
     peer.hear_close();
     let message = client.finish().complains("client", 125);
     assert!(message.contains("version"), "{message}");

@@ -1,7 +1,7 @@
 //! `ping` tells whether a server answers, and how fast.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
-use common::greeting::{VERSION, Welcome};
+use common::greeting::{Features, VERSION, Welcome};
 use common::packet::Packet;
 use tests::{Ran, RawListener, Running, Sandbox, TestServer};
 
@@ -52,7 +52,11 @@ fn a_pong_that_does_not_come_is_counted_as_lost() {
     let address = listener.address();
     let client = Running::start(sandbox.client().args(["-H", &address, "ping", "-c", "2", "-i", "0.01"]));
     let mut peer = listener.accept();
-    peer.send(Packet::Welcome(Welcome { version: VERSION, software: String::new() }));
+    peer.send(Packet::Welcome(Welcome {
+        version: VERSION,
+        software: String::new(),
+        features: Features::default(),
+    }));
     let mut answered = false;
     while let Some(packet) = peer.hear() {
         if let (Packet::Ping(echo), false) = (packet, answered) {

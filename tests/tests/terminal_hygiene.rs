@@ -6,7 +6,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use common::frame::StreamId;
-use common::greeting::{Close, CloseCode, VERSION, Welcome};
+use common::greeting::{Close, CloseCode, Features, VERSION, Welcome};
 use common::job::{Ended, Outcome, Resource, StartFailure};
 use common::message::ServerMessage;
 use common::packet::Packet;
@@ -149,7 +149,11 @@ fn why_a_job_has_no_outcome() {
 fn what_a_server_calls_itself() {
     let welcome = |listener: &RawListener, version| {
         let mut peer = listener.accept();
-        peer.send(Packet::Welcome(Welcome { version, software: HOSTILE.to_owned() }));
+        peer.send(Packet::Welcome(Welcome {
+            version,
+            software: HOSTILE.to_owned(),
+            features: Features::default(),
+        }));
         loop {
             match peer.hear() {
                 Some(Packet::Ping(echo)) => peer.send(Packet::Pong(echo)),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use common::frame::StreamId;
-use common::job::{Ended, Outcome};
-use common::message::{Attached, StdinProgress};
+use common::job::{Ended, Outcome, WindowSize};
+use common::message::{Attached, Order, StdinProgress};
 use common::packet::Ack;
 use common::stream::{Inbound, StreamError};
 
@@ -20,8 +20,26 @@ impl Hold {
 
     /// Takes the server's word that an order is not carried out.
     pub(crate) fn declined(&self, sequence: u64, reason: String) {
-        self.lock().declined = Some(reason);
+        let mut state = self.lock();
+        // Nobody waits for a size to be taken, and a job without a terminal has none.
+        if !matches!(state.unsaid.order_of(sequence), Some(Order::Resize(_))) {
+            state.declined = Some(reason);
+        }
+        drop(state);
         self.applied(sequence);
+    }
+
+    /// Takes the server's word that the job runs on a terminal, and how large that is.
+    pub(crate) fn on_terminal(&self, size: WindowSize) {
+        let wanted = {
+            let mut state = self.lock();
+            state.terminal = Some(size);
+            state.wanted_size.take()
+        };
+        if let Some(wanted) = wanted {
+            // One whose orders are not carried out does not miss it.
+            self.order(Order::Resize(wanted)).ok();
+        }
     }
 
     /// Takes the server's word that the process runs.
@@ -65,7 +83,7 @@ impl Hold {
             };
             // A start that was said again begins its stdin where that begins, whoever has sent the first of it.
             let stdin = match &self.origin {
-                Origin::Start(_) => 0,
+                Origin::Start(..) => 0,
                 Origin::Attach(_) => attached.stdin.map_or(0, |stdin| stdin.received),
             };
             self.began.set([stdin, at(StreamId::Stdout), at(StreamId::Stderr)]).ok();
@@ -79,8 +97,8 @@ impl Hold {
                 match (&self.origin, first) {
                     (Origin::Attach(_), true) => self.stdin.begin(ack),
                     // What was sent behind the request is on its way there.
-                    (Origin::Start(_), true) if under_way => self.stdin.acknowledge(ack)?,
-                    (Origin::Start(_), true) => self.stdin.repeat(ack)?,
+                    (Origin::Start(..), true) if under_way => self.stdin.acknowledge(ack)?,
+                    (Origin::Start(..), true) => self.stdin.repeat(ack)?,
                     (_, false) => self.stdin.resume(ack)?,
                 }
             }

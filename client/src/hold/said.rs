@@ -2,6 +2,8 @@
 //! here.
 
 use common::frame::StreamId;
+use common::greeting::Features;
+use common::job::WindowSize;
 use common::message::{Attach, ClientMessage, Order, Position, Role, Start, Wanted};
 use common::packet::{Ack, Packet};
 use common::stream::Inbound;
@@ -25,13 +27,13 @@ impl Hold {
             stopped.for_each(|(stream, _)| state.unsaid.stop(stream));
         }
         match &self.origin {
-            Origin::Start(start) if !state.joined => {
-                ClientMessage::Start(Start { age_ms, ..Start::clone(start) })
+            Origin::Start(start, extras) if !state.joined => {
+                Start { age_ms, ..Start::clone(start) }.say(extras)
             }
             Origin::Attach(attach) if !state.joined => ClientMessage::Attach(attach.clone()),
             origin => {
                 let (role, times) = match origin {
-                    Origin::Start(_) => (Role::Writer, false),
+                    Origin::Start(..) => (Role::Writer, false),
                     Origin::Attach(attach) => (attach.role, attach.times),
                 };
                 let streams = self.still_wanted();
@@ -109,6 +111,22 @@ impl Hold {
     /// [`Error::TooManyOrders`].
     pub(crate) fn order(&self, order: Order) -> Result<(), Error> {
         self.say(|unsaid| unsaid.order(order))
+    }
+
+    /// Has the job's terminal resized, as soon as it can be reached. Of a job that may have none it is said once it is known to have
+    /// one: its server or its supervisor may be too old for the word.
+    ///
+    /// # Errors
+    /// [`Error::TooManyOrders`].
+    pub(crate) fn resize(&self, size: WindowSize) -> Result<(), Error> {
+        {
+            let mut state = self.lock();
+            if state.terminal.is_none() && !self.origin.needs().contain(Features::TERMINALS) {
+                state.wanted_size = Some(size);
+                return Ok(());
+            }
+        }
+        self.order(Order::Resize(size))
     }
 
     /// Tells how far this side has got with a stream.

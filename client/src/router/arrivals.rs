@@ -117,6 +117,7 @@ impl Router {
             ServerMessage::Listed(_) => {
                 return Err(ConnectionError::Violation("a list that was not asked for"));
             }
+            ServerMessage::OnTerminal { size } => job.on_terminal(size),
             // Is about the connection, and was taken there.
             ServerMessage::GoingAway => {}
         }

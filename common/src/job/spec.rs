@@ -13,13 +13,15 @@ use super::keeping::Keeping;
 use super::resources::{Resource, ResourceLimits};
 use crate::limits;
 
-/// The command, in one of its two forms.
+/// The command, in one of its forms. New ones go at the end; the order is the wire's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Program {
     /// Exactly these words: the program, found along `PATH` if it has no slash, and its arguments. No shell.
     Argv(#[serde(deserialize_with = "bounded::<{ limits::ARGUMENTS }, _, _>")] Vec<ByteString>),
     /// One string for `/bin/sh -c`.
     Shell(ByteString),
+    /// The shell of the account that runs it, as a login shell: its own name with `-` in front is its only word.
+    LoginShell,
 }
 
 /// An environment variable. `Debug` leaves the value out: it may be a secret.
@@ -99,6 +101,7 @@ impl Spec {
                 words.iter().try_for_each(|word| check_text("argument", &word.0))?;
             }
             Program::Shell(text) => check_text("shell command", &text.0)?,
+            Program::LoginShell => {}
         }
         if let Some(directory) = &self.directory {
             check_text("directory", &directory.0)?;

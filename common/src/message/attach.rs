@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::StreamId;
-use crate::job::{JobId, Signal, bounded};
+use crate::job::{JobId, Signal, WindowSize, bounded};
 
 /// Streams of a job that one attachment may ask for.
 const STREAMS: usize = 4;
@@ -124,6 +124,8 @@ pub enum Order {
     Cancel,
     /// Go on when nobody is attached any more, whatever was agreed at the start.
     Keep,
+    /// Make its terminal this large. To the size that it has: have its programs draw again.
+    Resize(WindowSize),
 }
 
 /// Why a request about a job is not granted.

@@ -7,7 +7,7 @@ mod responses;
 
 use bytes::Bytes;
 use common::frame::{JobNumber, StreamId};
-use common::greeting::{Close, CloseCode, Hello, Method, Welcome};
+use common::greeting::{Close, CloseCode, Features, Hello, Method, Welcome};
 use common::invitation::Token;
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::{Ack, Echo, Packet};
@@ -39,6 +39,7 @@ pub(crate) fn client_rows() -> Vec<Row<ClientMessage>> {
                 user: "ann".into(),
                 software: "telex 1".into(),
                 address: None,
+                features: Features::default(),
             }),
             "2c 00 00 00  01 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 28, HELLO, no stream
              54 45 4c 45 58 00 0d 0a                                          # TELEX, NUL, CR, LF
@@ -72,6 +73,12 @@ pub(crate) fn client_rows() -> Vec<Row<ClientMessage>> {
             "38 00 00 00  01 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 40, HELLO
              54 45 4c 45 58 00 0d 0a  02 00  02 00  00  00  01 00  00 00
              03 00  12 00  20 01 0d b8 00 00 00 00  00 00 00 00 00 00 00 01  02 01",
+        ),
+        row(
+            Packet::Hello(Hello { features: Features::TERMINALS, ..Hello::new("", "") }),
+            "2a 00 00 00  01 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 26, HELLO
+             54 45 4c 45 58 00 0d 0a  02 00  02 00  00  00  01 00  00 00
+             04 00  04 00  01 00 00 00                                        # terminals",
         ),
         row(
             Packet::Data {
@@ -148,10 +155,20 @@ fn either_way_rows<M>() -> Vec<Row<M>> {
 pub(crate) fn server_rows() -> Vec<Row<ServerMessage>> {
     let mut rows = vec![
         row(
-            Packet::Welcome(Welcome { version: 1, software: "telex 1".into() }),
+            Packet::Welcome(Welcome {
+                version: 1,
+                software: "telex 1".into(),
+                features: Features::default(),
+            }),
             "25 00 00 00  02 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 21, WELCOME
              54 45 4c 45 58 00 0d 0a  01 00                                   # magic, version
              01 00  07 00  74 65 6c 65 78 20 31                               # software: telex 1",
+        ),
+        row(
+            Packet::Welcome(Welcome { version: 2, software: "".into(), features: Features::TERMINALS }),
+            "26 00 00 00  02 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 22, WELCOME
+             54 45 4c 45 58 00 0d 0a  02 00  01 00  00 00
+             04 00  04 00  01 00 00 00                                        # terminals",
         ),
         row(
             Packet::Data { job: JobNumber(1), stream: StreamId::Stdout, offset: 5, bytes: "x".into() },

@@ -88,6 +88,8 @@ pub(crate) struct JobStart<'a> {
     pub(crate) owner: Owner,
     /// What is run.
     pub(crate) spec: &'a Spec,
+    /// Whether it runs on a terminal.
+    pub(crate) terminal: bool,
     /// What the client asked for instead, if its key is for one command.
     pub(crate) original: Option<&'a ByteString>,
 }
@@ -247,6 +249,7 @@ impl JobStart<'_> {
                 line.texts("argv", words.iter().map(|word| word.0.as_slice()), Budget::COMMAND);
             }
             Program::Shell(text) => line.text("shell", &text.0, Budget::COMMAND),
+            Program::LoginShell => line.flag("login_shell", true),
         }
         if let Some(original) = self.original.filter(|_| commands) {
             line.text("original_command", &original.0, Budget::TEXT);
@@ -255,6 +258,9 @@ impl JobStart<'_> {
         line.texts("variables", names, Budget::NAMES);
         if let Some(directory) = &self.spec.directory {
             line.text("directory", &directory.0, Budget::TEXT);
+        }
+        if self.terminal {
+            line.flag("terminal", true);
         }
     }
 }
@@ -302,6 +308,7 @@ impl Deed {
             Self::Order(Order::Signal(_)) => "signal",
             Self::Order(Order::Cancel) => "cancel",
             Self::Order(Order::Keep) => "keep",
+            Self::Order(Order::Resize(_)) => "resize",
             Self::Forget => "forget",
         }
     }

@@ -11,6 +11,8 @@ use std::time::Instant;
 
 use common::connection::{ConnectionError, PacketSender};
 use common::frame::JobNumber;
+use common::greeting::Features;
+use common::job::{Extras, RepeatedExtra};
 use common::message::{ClientMessage, ServerMessage};
 use common::packet::Packet;
 use common::stream::Budget;
@@ -44,6 +46,8 @@ pub(super) struct Jobs {
     principal: Principal,
     /// Where the client is.
     client: Remote,
+    /// What it knows beyond the version.
+    features: Features,
     connection: ConnectionId,
     sender: PacketSender<ServerMessage>,
     table: Table,
@@ -63,7 +67,7 @@ impl Jobs {
     pub(super) fn new(
         service: Arc<Service>,
         principal: Principal,
-        client: Remote,
+        (client, features): (Remote, Features),
         connection: ConnectionId,
         sender: PacketSender<ServerMessage>,
     ) -> Self {
@@ -72,6 +76,7 @@ impl Jobs {
             service,
             principal,
             client,
+            features,
             connection,
             sender,
             table: Table::default(),
@@ -116,7 +121,16 @@ impl Jobs {
         match message {
             ClientMessage::Start(start) => {
                 self.take_number(number)?;
-                self.start(number, start).await;
+                self.start(number, start, Extras::default()).await;
+            }
+            ClientMessage::StartWith { start, extras } => {
+                let extras = Extras::try_from(extras)
+                    .map_err(|RepeatedExtra| ConnectionError::Violation("two extras of one kind"))?;
+                extras
+                    .check()
+                    .map_err(|_| ConnectionError::Violation("extras that are not as they have to be"))?;
+                self.take_number(number)?;
+                self.start(number, *start, extras).await;
             }
             ClientMessage::Attach(attach) => {
                 self.take_number(number)?;
@@ -231,7 +245,7 @@ impl Jobs {
 
     fn link(&self, number: JobNumber) -> Link {
         let (sender, gone) = (self.sender.clone(), self.gone.clone());
-        Link { number, sender, peer: self.client, gone }
+        Link { number, sender, peer: self.client, features: self.features, gone }
     }
 
     async fn answer(&self, number: JobNumber, message: ServerMessage) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::connection::ConnectionError;
-use common::greeting::{Close, CloseCode};
+use common::greeting::{Close, CloseCode, Features};
 use common::packet::Packet;
 use tokio::time;
 use tracing::debug;
@@ -27,8 +27,8 @@ const VERDICT: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Session {
     principal: Principal,
-    /// Where the client is.
-    client: Remote,
+    /// Where the client is, and what it knows beyond the version.
+    client: (Remote, Features),
     path: Path,
     /// Its place at the gate, given up with the session.
     visitor: Visitor,
@@ -40,7 +40,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn new(
         principal: Principal,
-        client: Remote,
+        client: (Remote, Features),
         path: Path,
         visitor: Visitor,
         reader: Reader,

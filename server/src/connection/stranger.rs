@@ -1,12 +1,11 @@
 //! A peer that has proven who it is, and has not been let in. It can say HELLO, once; no other frame is decoded, and what
 //! is behind HELLO in the buffer stays there unread.
 
-use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use common::connection::{ConnectionError, packet_queue};
 use common::frame::Kind;
-use common::greeting::{Hello, Method, VERSION, Welcome};
+use common::greeting::{Features, Hello, Method, VERSION, Welcome};
 use common::packet::Packet;
 use common::transport::Transport;
 use tokio::time::{self, Instant};
@@ -79,7 +78,7 @@ impl Stranger {
         match knock(service, self.visitor.id(), self.peer, hello).await {
             Ok(principal) => {
                 record::login(service, self.visitor.id(), &self.peer, Some(hello), None);
-                self.welcome(service, principal, hello.address).await
+                self.welcome(service, principal, hello).await
             }
             Err(refusal) => self.refuse(service, Some(hello), &refusal).await,
         }
@@ -101,25 +100,32 @@ impl Stranger {
         self.leave().await
     }
 
-    async fn welcome(
-        mut self,
-        service: &Service,
-        principal: Principal,
-        own: Option<SocketAddr>,
-    ) -> Option<Session> {
-        let welcome = Packet::Welcome(Welcome { version: VERSION, software: SOFTWARE.to_owned() });
+    async fn welcome(mut self, service: &Service, principal: Principal, hello: &Hello) -> Option<Session> {
+        let welcome = Packet::Welcome(Welcome {
+            version: VERSION,
+            software: SOFTWARE.to_owned(),
+            features: Features::KNOWN,
+        });
         if !self.visitor.authenticated() || self.sender.send_control(welcome).await.is_err() {
             return self.leave().await;
         }
         info!("connected");
         let peer = self.peer.remote();
-        let (path, client) = match own {
-            _ if !service.is_supervisor => (Path::to(peer, own), peer),
+        let (path, client) = match hello.address {
+            own if !service.is_supervisor => (Path::to(peer, own), peer),
             // What a server says of its client.
             Some(address) => (Path::Relayed, Remote::Tcp(address)),
             None => (Path::Relayed, peer),
         };
-        Some(Session::new(principal, client, path, self.visitor, self.reader, self.sender, self.writer))
+        Some(Session::new(
+            principal,
+            (client, hello.features),
+            path,
+            self.visitor,
+            self.reader,
+            self.sender,
+            self.writer,
+        ))
     }
 
     /// Says what is still to be said.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::connection::{Closed, PacketSender};
 use common::frame::{JobNumber, StreamId};
+use common::greeting::Features;
 use common::job::{Ended, Outcome};
 use common::limits;
 use common::message::{AttachmentId, Role, ServerMessage};
@@ -28,6 +29,8 @@ pub(crate) struct Link {
     pub(crate) sender: PacketSender<ServerMessage>,
     /// Who is at the other end.
     pub(crate) peer: Remote,
+    /// What it knows beyond the version.
+    pub(crate) features: Features,
     /// The connection is over.
     pub(crate) gone: CancellationToken,
 }
@@ -201,6 +204,7 @@ impl Attachment {
                 self.link.sender.send_control(self.message(started)).await?;
             }
             reach(CrashPoint::StartSaid);
+            self.say_terminal(job).await?;
         }
         if has_output {
             let [stdout, stderr] = self.until;
@@ -218,6 +222,17 @@ impl Attachment {
         self.say(ServerMessage::Ended(ended)).await?;
         reach(CrashPoint::EndSaid);
         Ok(())
+    }
+
+    /// Says that the job runs on a terminal, if it does and the client can read that: before its output, as STARTED.
+    async fn say_terminal(&self, job: &Job) -> Result<(), Closed> {
+        match job.terminal_size().filter(|_| self.link.features.contain(Features::TERMINALS)) {
+            Some(size) => {
+                let message = self.message(ServerMessage::OnTerminal { size });
+                self.link.sender.send_control(message).await
+            }
+            None => Ok(()),
+        }
     }
 
     async fn feed(

@@ -140,13 +140,11 @@ impl Job {
     }
 
     /// How large its terminal is, or will be; `None` if it has none.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what clients say of it is on its way"))]
     pub(crate) fn terminal_size(&self) -> Option<WindowSize> {
         *self.size()
     }
 
     /// Has its terminal made so large, and what runs there told so, also if it is so large already; whether it has one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what clients say of it is on its way"))]
     pub(crate) fn resize(&self, size: WindowSize) -> bool {
         {
             let mut known = self.size();

@@ -81,12 +81,13 @@ impl Prepared {
         let path = environment::directory(account, spec.directory.as_ref());
         let directory = open_directory(&path)?;
         let environment = Environment::new(account, &path, terminal, &spec.environment, id);
-        let words = words(&spec.program);
+        let words = words(&spec.program, account);
         let program = words.first().map(ByteString::as_os_str).unwrap_or_default();
         let search_path = environment.value("PATH").unwrap_or_default();
         let program = match &spec.program {
             Program::Shell(_) => PathBuf::from(SHELL),
             Program::Argv(_) => search::find(program, search_path, directory.as_fd())?,
+            Program::LoginShell => account.shell.clone(),
         };
         let arguments = c_strings(words.into_iter().map(|word| word.0))?;
         let environment = c_strings(environment.strings())?;
@@ -172,7 +173,7 @@ fn is_shortage(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
 }
 
-fn words(program: &Program) -> Vec<ByteString> {
+fn words(program: &Program, account: &Account) -> Vec<ByteString> {
     match program {
         Program::Argv(words) => words.clone(),
         Program::Shell(text) => {
@@ -184,14 +185,14 @@ fn words(program: &Program) -> Vec<ByteString> {
             words.push(text.clone());
             words
         }
+        Program::LoginShell => vec![login_name(account)],
     }
 }
 
-/// The account's login shell as login(1) starts it: the program, and the name by which it knows that it is one.
-#[cfg_attr(not(test), expect(dead_code, reason = "for `Program::LoginShell`, which is on its way"))]
-pub(super) fn login_shell(account: &Account) -> (PathBuf, ByteString) {
+/// By this name the account's shell knows that it is a login shell, as login(1) starts it.
+fn login_name(account: &Account) -> ByteString {
     let name = account.shell.file_name().unwrap_or(account.shell.as_os_str());
-    (account.shell.clone(), ByteString([b"-", name.as_bytes()].concat()))
+    ByteString([b"-", name.as_bytes()].concat())
 }
 
 fn open_directory(path: &Path) -> Result<OwnedFd, StartFailure> {

@@ -166,6 +166,8 @@ impl Command {
                 Self::Argv(cut(text, COMMAND_BYTES))
             }
             Program::Shell(text) => Self::Shell(beginning(text, COMMAND_BYTES)),
+            // A variant of its own would be a new version of the record, for a word.
+            Program::LoginShell => Self::Shell("login shell".to_owned()),
         }
     }
 }

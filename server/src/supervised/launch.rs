@@ -27,7 +27,8 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use common::message::{self, ClientMessage, Start};
+use common::job::Extras;
+use common::message::{self, Start};
 use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::net::UnixStream;
@@ -73,7 +74,7 @@ pub(super) struct Raised {
 /// The system's; there is none then.
 pub(super) fn raise(
     place: &Path,
-    start: &Start,
+    (start, extras): (&Start, &Extras),
     keeps: bool,
     containment: &Containment,
 ) -> io::Result<Raised> {
@@ -85,7 +86,7 @@ pub(super) fn raise(
     let settings = [(containment.cgroup().is_some(), CGROUPS), (!keeps, NONE_KEPT)];
     let settings = settings.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word.as_bytes().to_vec());
     let arguments = words.into_iter().chain(settings).map(CString::new).collect::<Result<Vec<_>, _>>()?;
-    let request = request(start)?;
+    let request = request(start, extras)?;
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     let stdio = [theirs.as_fd(), request.as_fd(), null.as_fd()];
     // First, since what was started is not to be let go of.
@@ -152,8 +153,8 @@ fn environment() -> io::Result<Vec<CString>> {
 }
 
 /// The request in a file that nobody else can see.
-fn request(start: &Start) -> io::Result<File> {
-    let bytes = message::encode(&ClientMessage::Start(start.clone())).map_err(io::Error::other)?;
+fn request(start: &Start, extras: &Extras) -> io::Result<File> {
+    let bytes = message::encode(&start.clone().say(extras)).map_err(io::Error::other)?;
     let mut file = File::from(memfd_create("request", MemfdFlags::CLOEXEC)?);
     file.write_all(&bytes)?;
     file.rewind()?;

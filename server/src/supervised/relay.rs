@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::connection::{Closed, ConnectionError, PacketReader, PacketSender, packet_queue};
 use common::frame::{JobNumber, Kind, StreamId};
-use common::greeting::Hello;
+use common::greeting::{Features, Hello};
 use common::limits;
 use common::message::{Attach, Attached, ClientMessage, Order, Position, ServerMessage, Wanted};
 use common::packet::{Ack, Packet};
@@ -201,7 +201,7 @@ impl Relay {
         let writing = queue.run(write, stall);
         let talking = async {
             let mut reader = PacketReader::<_, ServerMessage>::new(read);
-            if !greet(&mut reader, &sender, request, Some(link.peer)).await {
+            if !greet(&mut reader, &sender, request, Some(link)).await {
                 return RelayEnd::SupervisorGone;
             }
             let end = tokio::select! {
@@ -276,6 +276,7 @@ impl Relay {
                 | ServerMessage::Attached(_)
                 | ServerMessage::Applied { .. }
                 | ServerMessage::Declined { .. }
+                | ServerMessage::OnTerminal { .. }
         );
         match &message {
             ServerMessage::Attached(attached) => {
@@ -394,18 +395,19 @@ pub(super) async fn ask(stream: UnixStream, question: ClientMessage) -> Option<P
     answer
 }
 
-/// Exchanges greetings, in which a supervisor hears where its `client` is, and says the first word; whether there is somebody.
+/// Exchanges greetings, in which a supervisor hears where its `client` is and what that knows, and says the first word; whether there is somebody.
 async fn greet(
     reader: &mut PacketReader<ReadHalf, ServerMessage>,
     sender: &PacketSender<ClientMessage>,
     request: ClientMessage,
-    client: Option<Remote>,
+    client: Option<&Link>,
 ) -> bool {
-    let address = match client {
+    let features = client.map_or_else(Features::default, |client| client.features);
+    let address = match client.map(|client| client.peer) {
         Some(Remote::Tcp(address)) => Some(address),
         Some(Remote::Unix { .. }) | None => None,
     };
-    let hello = Packet::Hello(Hello { address, ..Hello::new("", super::SOFTWARE) });
+    let hello = Packet::Hello(Hello { address, features, ..Hello::new("", super::SOFTWARE) });
     let request = Packet::Message { job: NUMBER, message: request };
     if sender.send_control(hello).await.is_err() || sender.send_control(request).await.is_err() {
         return false;
@@ -439,6 +441,7 @@ fn is_last(message: &ServerMessage) -> bool {
         | ServerMessage::Declined { .. }
         | ServerMessage::Listed(_)
         | ServerMessage::Skipped { .. }
-        | ServerMessage::Written { .. } => false,
+        | ServerMessage::Written { .. }
+        | ServerMessage::OnTerminal { .. } => false,
     }
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 
+use common::job::Extras;
 use common::message::Start;
 use tokio::net::UnixStream;
 
@@ -18,19 +19,19 @@ use crate::supervisor::{Charge, listen, stay};
 #[derive(Debug)]
 pub(super) enum Raised {
     Process(launch::Raised),
-    OnStage(Stage, Box<Start>),
+    OnStage(Stage, Box<(Start, Extras)>),
 }
 
 /// As [`launch::raise`], but on this thread's stage, if there is one.
 pub(super) fn raise(
     place: &Path,
-    start: &Start,
+    asked: (&Start, &Extras),
     keeps: bool,
     containment: &Containment,
 ) -> io::Result<Raised> {
     match Stage::present() {
-        Some(stage) => Ok(Raised::OnStage(stage, Box::new(start.clone()))),
-        None => launch::raise(place, start, keeps, containment).map(Raised::Process),
+        Some(stage) => Ok(Raised::OnStage(stage, Box::new((asked.0.clone(), asked.1.clone())))),
+        None => launch::raise(place, asked, keeps, containment).map(Raised::Process),
     }
 }
 
@@ -42,8 +43,8 @@ impl Raised {
                 let charged = raised.charge(custody).map(Charged::Process);
                 charged.map_err(|(raised, error)| (Self::Process(raised), error))
             }
-            Self::OnStage(stage, start) => {
-                enter(&stage, &start, custody).map_err(|error| (Self::OnStage(stage, start), error))
+            Self::OnStage(stage, asked) => {
+                enter(&stage, &asked, custody).map_err(|error| (Self::OnStage(stage, asked), error))
             }
         }
     }
@@ -83,13 +84,14 @@ impl Charged {
     }
 }
 
-fn enter(stage: &Stage, start: &Start, custody: &Custody) -> io::Result<Charged> {
+fn enter(stage: &Stage, (start, extras): &(Start, Extras), custody: &Custody) -> io::Result<Charged> {
     let (ours, theirs) = StdUnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let (id, path, lock) =
         (start.id.clone(), custody.job().path(), custody.lock().as_fd().try_clone_to_owned()?);
     let custody = Custody::inherit(path, lock).map_err(io::Error::other)?;
-    let charge = Charge { connection: theirs, listener: listen(path)?, custody, start: start.clone() };
+    let (start, extras) = (start.clone(), extras.clone());
+    let charge = Charge { connection: theirs, listener: listen(path)?, custody, start, extras };
     let service = stage.supervisor();
     let serving = service.clone();
     let staying = tokio::spawn(async move { stay(charge, &serving).await });

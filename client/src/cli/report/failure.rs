@@ -172,6 +172,7 @@ fn connection_advice(error: &Error) -> Option<&'static str> {
         Error::NotTelex { .. } => Some("check the port"),
         Error::Refused { code, .. } => close_advice(*code),
         Error::Job { refusal, .. } => refusal_advice(refusal),
+        Error::TooOld { .. } => Some("upgrade it; nothing was run"),
         Error::Connection(error) => match &**error {
             ConnectionError::ClosedByPeer { code, .. } => close_advice(*code),
             ConnectionError::GreetingTimeout { .. } => Some("check the port, and whether the server is well"),
@@ -257,6 +258,12 @@ mod tests {
         assert_eq!(not_telex(b"\x15\x03\x03\x00\x02"), says("answered like a TLS server"));
         assert_eq!(not_telex(b""), says("closed the connection without a word"));
         assert_eq!(not_telex(b"hi\x1b\n"), says("answered \"hi\\x1b\\n\""));
+    }
+
+    #[test]
+    fn of_a_server_that_is_too_old_it_is_said_what_to_do() {
+        let sentence = "the server is too old: it knows no terminals; upgrade it; nothing was run";
+        assert_eq!(explain(&Error::TooOld { what: "terminals" }), sentence);
     }
 
     #[test]

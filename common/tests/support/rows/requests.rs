@@ -2,7 +2,8 @@
 
 use common::frame::{JobNumber, StreamId};
 use common::job::{
-    ByteString, Digest, Keeping, OnDisconnect, Program, ResourceLimits, Signal, Spec, Variable,
+    ByteString, Digest, Extras, Keeping, OnDisconnect, Program, ResourceLimits, Signal, Spec, Terminal,
+    TerminalMode, Variable, WindowSize,
 };
 use common::message::{Attach, AttachmentId, ClientMessage, Order, Position, Role, Start, Wanted};
 use common::packet::Packet;
@@ -32,6 +33,7 @@ pub(super) fn request_rows() -> Vec<Row<ClientMessage>> {
         ),
     ];
     rows.extend(start_rows());
+    rows.extend(login_rows());
     rows.extend(attach_rows());
     rows.extend(order_rows());
     rows
@@ -96,6 +98,46 @@ fn start_rows() -> [Row<ClientMessage>; 2] {
     ]
 }
 
+/// The login shell, on pipes and on a terminal; the digests are what sha256sum(1) says of the bytes below them, behind which for
+/// the terminal come one extra, its number, an empty name, no size and no modes.
+fn login_rows() -> [Row<ClientMessage>; 2] {
+    let size = WindowSize { rows: 24, columns: 80, width: 0x0102, height: 0x0304 };
+    let modes = vec![TerminalMode { code: 3, value: 8 }];
+    let extras = Extras { terminal: Some(Terminal { name: "xterm".into(), size, modes }) };
+    let start = |extras: &Extras| {
+        let id = "job1".parse().unwrap();
+        Start::with(id, ATTACHMENT, Spec::new(Program::LoginShell), extras).unwrap().say(extras)
+    };
+    [
+        request(
+            start(&Extras::default()),
+            "72 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 98, REQUEST
+             00 00 00 00  04 00 00 00 00 00 00 00  6a 6f 62 31                # Start job1
+             cf cf a6 0c 01 15 f1 ac  f9 bc 90 ee 1d c9 93 60                 # digest
+             1b 68 dc bc 4e 0a ac 20  01 ec 29 1a bb 5d 86 6c
+             08 07 06 05 04 03 02 01  00 00 00 00 00 00 00 00                 # attachment, for the first time
+             02 00 00 00                                                      # the login shell
+             00  00 00 00 00 00 00 00 00  00 00  00  00  00 00 00 00           # nothing else
+             00 00 00 00  60 ea 00 00 00 00 00 00  00                         # kill, 60 s, no supervisor",
+        ),
+        request(
+            start(&extras),
+            "a0 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 144, REQUEST
+             06 00 00 00  04 00 00 00 00 00 00 00  6a 6f 62 31                # StartWith job1
+             00 d2 5d c8 1c e2 1e f8  06 73 49 c5 f0 75 a7 1d                 # digest
+             e7 19 5a 6f 41 7c b2 93  0e f6 8b 9b 21 b7 99 3c
+             08 07 06 05 04 03 02 01  00 00 00 00 00 00 00 00                 # attachment, for the first time
+             02 00 00 00                                                      # the login shell
+             00  00 00 00 00 00 00 00 00  00 00  00  00  00 00 00 00           # nothing else
+             00 00 00 00  60 ea 00 00 00 00 00 00  00                         # kill, 60 s, no supervisor
+             01 00 00 00 00 00 00 00                                          # one extra
+             00 00 00 00  05 00 00 00 00 00 00 00  78 74 65 72 6d             # a terminal: xterm
+             18 00  50 00  02 01  04 03                                       # 24 by 80, 258 by 772 pixels
+             01 00 00 00 00 00 00 00  03  08 00 00 00                         # one mode: VERASE is ^H",
+        ),
+    ]
+}
+
 fn attach_rows() -> [Row<ClientMessage>; 4] {
     let attach = |role, streams, times| {
         let job = "job1".parse().unwrap();
@@ -149,7 +191,8 @@ fn attach_rows() -> [Row<ClientMessage>; 4] {
     ]
 }
 
-fn order_rows() -> [Row<ClientMessage>; 3] {
+fn order_rows() -> [Row<ClientMessage>; 4] {
+    let size = WindowSize { rows: 24, columns: 80, width: 0x0102, height: 0x0304 };
     [
         request(
             ClientMessage::Order { sequence: 1, order: Order::Signal(Signal::TERM) },
@@ -165,6 +208,12 @@ fn order_rows() -> [Row<ClientMessage>; 3] {
             ClientMessage::Order { sequence: 3, order: Order::Keep },
             "20 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00
              02 00 00 00  03 00 00 00 00 00 00 00  02 00 00 00",
+        ),
+        request(
+            ClientMessage::Order { sequence: 4, order: Order::Resize(size) },
+            "28 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 24, REQUEST
+             02 00 00 00  04 00 00 00 00 00 00 00  03 00 00 00
+             18 00  50 00  02 01  04 03                                       # 24 by 80, 258 by 772 pixels",
         ),
     ]
 }

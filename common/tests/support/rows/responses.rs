@@ -1,7 +1,9 @@
 //! The rows of every response.
 
 use common::frame::{JobNumber, StreamId};
-use common::job::{Ended, Outcome, PeakMemory, Resource, Signal, StartFailure, StreamTotal, Usage};
+use common::job::{
+    Ended, Outcome, PeakMemory, Resource, Signal, StartFailure, StreamTotal, Usage, WindowSize,
+};
 use common::message::{Attached, Begins, JobState, JobSummary, Kept, Refusal, ServerMessage, StdinProgress};
 use common::packet::Packet;
 
@@ -49,6 +51,11 @@ pub(super) fn response_rows() -> Vec<Row<ServerMessage>> {
             ServerMessage::Written { stream: StreamId::Stderr, from: 5, unix_ms: 0x0203 },
             "25 00 00 00  11 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00
              0a 00 00 00  02  05 00 00 00 00 00 00 00  03 02 00 00 00 00 00 00",
+        ),
+        response(
+            ServerMessage::OnTerminal { size: WindowSize { rows: 24, columns: 80, width: 0, height: 0 } },
+            "1c 00 00 00  11 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00
+             0c 00 00 00  18 00  50 00  00 00  00 00                          # 24 by 80",
         ),
         response(
             ServerMessage::Declined { sequence: 2, reason: "no".to_owned() },

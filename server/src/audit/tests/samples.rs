@@ -5,7 +5,7 @@ use std::iter::successors;
 use common::frame::StreamId;
 use common::job::{
     ByteString, Ended, JobId, Outcome, PeakMemory, Program, Signal, Spec, StartFailure, StreamTotal, Usage,
-    Variable,
+    Variable, WindowSize,
 };
 use common::keys::{Fingerprint, PublicKey};
 use common::limits;
@@ -40,7 +40,7 @@ pub(super) fn spec(program: Program, text: &[u8]) -> Spec {
 }
 
 pub(super) fn start<'a>(job: &'a JobId, spec: &'a Spec, original: Option<&'a ByteString>) -> Event<'a> {
-    Event::JobStart(JobStart { connection: CONNECTION, job, owner: owner(), spec, original })
+    Event::JobStart(JobStart { connection: CONNECTION, job, owner: owner(), spec, terminal: true, original })
 }
 
 pub(super) fn end<'a>(job: &'a JobId, ended: &'a Ended) -> Event<'a> {
@@ -66,7 +66,7 @@ pub(super) struct Samples {
     text: String,
     original: ByteString,
     job: JobId,
-    specs: [Spec; 2],
+    specs: [Spec; 3],
     ends: Vec<Ended>,
 }
 
@@ -78,7 +78,8 @@ impl Samples {
         // As many words as there may be, unless one is too long already.
         let count = if bytes.len() < 64 { limits::ARGUMENTS } else { 2 };
         let argv = Program::Argv(vec![original.clone(); count]);
-        let specs = [argv, Program::Shell(original.clone())].map(|program| spec(program, bytes));
+        let specs =
+            [argv, Program::Shell(original.clone()), Program::LoginShell].map(|program| spec(program, bytes));
         let peaks = [None, Some(PeakMemory::Exactly(u64::MAX)), Some(PeakMemory::AtMost(u64::MAX))];
         let ends =
             outcomes(&text).into_iter().flat_map(|outcome| peaks.map(|peak| ended(outcome.clone(), peak)));
@@ -203,7 +204,8 @@ fn deeds() -> impl Iterator<Item = Deed> {
         Deed::Attach => Some(Deed::Order(Order::Signal(Signal::KILL))),
         Deed::Order(Order::Signal(_)) => Some(Deed::Order(Order::Cancel)),
         Deed::Order(Order::Cancel) => Some(Deed::Order(Order::Keep)),
-        Deed::Order(Order::Keep) => Some(Deed::Forget),
+        Deed::Order(Order::Keep) => Some(Deed::Order(Order::Resize(WindowSize::default()))),
+        Deed::Order(Order::Resize(_)) => Some(Deed::Forget),
         Deed::Forget => None,
     })
 }

@@ -80,6 +80,7 @@ fn lines_of_many_writers_never_mix() {
                             job: &job,
                             owner,
                             spec: &spec,
+                            terminal: false,
                             original: None,
                         }),
                     )
@@ -266,6 +267,7 @@ fn only_jobs_wait_for_the_disk_and_a_disk_that_fails_is_told() {
         job: &job,
         owner: Owner::User(0),
         spec: &spec,
+        terminal: false,
         original: None,
     };
     let start = Event::JobStart(start);

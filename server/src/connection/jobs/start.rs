@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::frame::{JobNumber, StreamId};
-use common::job::{Ended, JobId, Outcome, StartFailure};
+use common::job::{Ended, Extras, JobId, Outcome, StartFailure};
 use common::limits;
 use common::message::{Attach, Position, Refusal, Role, ServerMessage, Start, Wanted};
 use tokio_util::sync::CancellationToken;
@@ -26,16 +26,16 @@ const UNCLEAR: &str =
     "the server was restarted since this was asked for, and does not know whether it has run";
 
 impl Jobs {
-    pub(super) async fn start(&self, number: JobNumber, mut start: Start) {
+    pub(super) async fn start(&self, number: JobNumber, mut start: Start, extras: Extras) {
         reach(CrashPoint::Asked);
         start.age_ms = self.age_ms(start.age_ms);
         if start.spec.keeping.supervised {
-            return self.start_supervised(number, start).await;
+            return self.start_supervised(number, start, extras).await;
         }
         let id = start.id.clone();
-        match self.admit(&mut start) {
+        match self.admit(&mut start, &extras) {
             Ok((Registered::New(job, place), Some(announced))) => {
-                self.run(number, job, place, start, announced);
+                self.run(number, (job, place), (start, extras), announced);
             }
             // A new job is announced.
             Ok((Registered::New(..), None)) => {}
@@ -57,9 +57,9 @@ impl Jobs {
     }
 
     /// Whether a job may start; if so, it is announced in the audit trail.
-    fn admit(&self, start: &mut Start) -> Result<(Registered, Option<Announced>), String> {
+    fn admit(&self, start: &mut Start, extras: &Extras) -> Result<(Registered, Option<Announced>), String> {
         let Start { id, digest, age_ms, spec, .. } = start;
-        authorize(&self.principal, Action::Start(spec)).map_err(|denial| denial.to_string())?;
+        authorize(&self.principal, Action::Start(spec, extras)).map_err(|denial| denial.to_string())?;
         let live = self.service.live();
         // It has run, whatever would be said of a new one.
         if let Some(known) = self.service.registry.known(self.principal.owner(), id, *digest) {
@@ -71,7 +71,10 @@ impl Jobs {
         let make = || {
             let spools = self.service.spools.as_ref().map(Spools::of_job);
             let outlet = || Outlet::Buffer(Buffer::new(self.budget.clone(), spools.clone()));
-            Job::new(owner, id.clone(), *digest, spec, &self.budget, [outlet(), outlet()])
+            let job = Job::new(owner, id.clone(), *digest, spec, &self.budget, [outlet(), outlet()]);
+            // From the first: what a client says of it may come before the process.
+            extras.terminal.iter().for_each(|terminal| job.is_on_terminal(terminal.size));
+            job
         };
         let registered = self.service.registry.register(owner, id, *digest, age, make);
         let registered = registered.map_err(|full| full.to_string())?;
@@ -81,6 +84,7 @@ impl Jobs {
                 job: id,
                 owner,
                 spec,
+                terminal: extras.terminal.is_some(),
                 original: self.principal.options().command().and_then(|_| original_command(spec)),
             }))
         });
@@ -115,11 +119,17 @@ impl Jobs {
     }
 
     /// Runs a new job in a task of its own, which no connection can end, with this client attached.
-    fn run(&self, number: JobNumber, job: Arc<Job>, place: Place, start: Start, announced: Announced) {
+    fn run(
+        &self,
+        number: JobNumber,
+        (job, place): (Arc<Job>, Place),
+        (start, extras): (Start, Extras),
+        announced: Announced,
+    ) {
         let attachment = job.take_first_seat(self.link(number), start.attachment);
         self.serve(number, Arc::clone(&job), attachment, false);
         let permission = permission(announced, &job, &self.service.stopping);
-        job::begin(&self.service, self.connection, (job, place), start.spec, permission);
+        job::begin(&self.service, self.connection, (job, place), (start.spec, extras.terminal), permission);
     }
 
     pub(super) async fn refuse(&self, number: JobNumber, id: &JobId, reason: String) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::frame::JobNumber;
-use common::job::{Ended, JobId, Outcome, StartFailure};
+use common::job::{Ended, Extras, JobId, Outcome, StartFailure};
 use common::message::{Attach, ClientMessage, Refusal, Role, ServerMessage, Start};
 use common::packet::Packet;
 use tracing::Instrument;
@@ -22,8 +22,8 @@ use crate::supervised::{Found, Launched, Relay, RelayEnd, Relayed, Supervised, S
 
 impl Jobs {
     /// Starts a job with a supervisor, or finds it; in a task of its own, since it takes the disk's time.
-    pub(super) async fn start_supervised(&self, number: JobNumber, mut start: Start) {
-        let supervised = match self.admit_supervised(&mut start) {
+    pub(super) async fn start_supervised(&self, number: JobNumber, mut start: Start, extras: Extras) {
+        let supervised = match self.admit_supervised(&mut start, &extras) {
             Ok(supervised) => supervised,
             Err(reason) => return self.refuse(number, &start.id, reason).await,
         };
@@ -42,9 +42,9 @@ impl Jobs {
                 let found = supervised.reach(job).await.map_err(|error| not_started(&error))?;
                 return Ok((found, as_attach(start)));
             }
-            let place = admit_new(&service, &principal, connection, &mut start).await?;
+            let place = admit_new(&service, &principal, connection, (&mut start, &extras)).await?;
             let attach = as_attach(start.clone());
-            match supervised.start(owner, &start, keeps).await {
+            match supervised.start(owner, (&start, &extras), keeps).await {
                 Ok(Launched::New(stream, process)) => {
                     let id = start.id;
                     supervised.watch_over(&service, process, owner, connection, id.clone(), place);
@@ -60,8 +60,9 @@ impl Jobs {
         });
     }
 
-    fn admit_supervised(&self, start: &mut Start) -> Result<Supervised, String> {
-        authorize(&self.principal, Action::Start(&mut start.spec)).map_err(|denial| denial.to_string())?;
+    fn admit_supervised(&self, start: &mut Start, extras: &Extras) -> Result<Supervised, String> {
+        authorize(&self.principal, Action::Start(&mut start.spec, extras))
+            .map_err(|denial| denial.to_string())?;
         let supervised = self.service.supervised.clone();
         supervised.ok_or_else(|| "it has no place for jobs that outlive it".to_owned())
     }
@@ -132,7 +133,7 @@ async fn admit_new(
     service: &Service,
     principal: &Principal,
     connection: ConnectionId,
-    start: &mut Start,
+    (start, extras): (&mut Start, &Extras),
 ) -> Result<Place, ServerMessage> {
     let (owner, job) = (principal.owner(), &start.id);
     let refused = |reason: String| {
@@ -151,6 +152,7 @@ async fn admit_new(
         job,
         owner,
         spec: &start.spec,
+        terminal: extras.terminal.is_some(),
         original: principal.options().command().and_then(|_| original_command(&start.spec)),
     }));
     announced.permission().await.map_err(|refusal| refused(refusal.to_string()))?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use common::frame::{JobNumber, StreamId};
 use common::greeting::CloseCode;
-use common::job::{Keeping, OnDisconnect, Outcome, Program, Spec};
+use common::job::{Extras, Keeping, OnDisconnect, Outcome, Program, Spec, Terminal, WindowSize};
 use common::limits::{INITIAL_WINDOW, JOBS_PER_CONNECTION};
 use common::message::{
     Attach, AttachmentId, ClientMessage, JobState, JobSummary, Order, Position, Refusal, Role, ServerMessage,
@@ -252,4 +252,36 @@ async fn a_connection_has_hold_of_no_more_jobs_than_it_may() {
         last = bob.ask(number, attach("job", number.into(), Role::Controller, Vec::new())).await;
     }
     assert!(matches!(&last[..], [ServerMessage::Refused(_)]), "{last:?}");
+}
+
+#[tokio::test]
+async fn a_job_without_a_terminal_has_no_size_whenever_it_is_said() {
+    let world = World::new();
+    let mut ann = starter(&world, "job", OnDisconnect::Kill).await;
+    let order = |sequence, order| ClientMessage::Order { sequence, order };
+    for _ in 0..2 {
+        let answer = ann.ask(1, order(1, Order::Resize(WindowSize::default()))).await;
+        let declined = matches!(&answer[..], [ServerMessage::Declined { sequence: 1, .. }]);
+        assert!(declined, "{answer:?}");
+    }
+    // It counts all the same, so that what comes behind it is carried out.
+    assert_eq!(ann.ask(1, order(2, Order::Cancel)).await, [ServerMessage::Applied { sequence: 2 }]);
+    let starts = world.records("job_start").await;
+    assert!(starts.iter().all(|start| start.get("terminal").is_none()), "{starts:?}");
+}
+
+#[tokio::test]
+async fn a_start_with_nothing_more_is_a_start_and_one_with_a_terminal_is_another_job() {
+    let world = World::new();
+    let (mut ann, _) = world.client().await;
+    let asked = |extras: &Extras| {
+        let spec = spec("true", OnDisconnect::Kill);
+        Start::with("job".parse().unwrap(), AttachmentId(1), spec, extras).unwrap()
+    };
+    let nothing = asked(&Extras::default());
+    ann.say(&request(1, ClientMessage::StartWith { start: Box::new(nothing), extras: Vec::new() })).await;
+    assert!(ann.hear_ended(1).await.is_success());
+    let extras = Extras { terminal: Some(Terminal::default()) };
+    let answer = ann.ask(2, asked(&extras).say(&extras)).await;
+    assert_eq!(answer, [ServerMessage::Refused(Refusal::Conflict)]);
 }

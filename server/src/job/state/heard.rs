@@ -15,6 +15,9 @@ use crate::job::outlet::Outlet;
 const NOT_RECEIVED: ConnectionError =
     ConnectionError::Violation("a frame about a stream that is not received");
 
+/// Why a job cannot be resized.
+const NO_TERMINAL: &str = "it has no terminal";
+
 impl Job {
     /// Takes bytes for stdin; those of a client that is not the job's any more are dropped.
     ///
@@ -94,10 +97,18 @@ impl Job {
             (Turn::Repeated, Order::Keep) if self.grace_ms().is_some() => {
                 return Ok(ServerMessage::Declined { sequence, reason: NotKept.to_string() });
             }
+            (Turn::Repeated, Order::Resize(_)) if self.terminal_size().is_none() => {
+                return Ok(ServerMessage::Declined { sequence, reason: NO_TERMINAL.to_owned() });
+            }
             (Turn::Repeated, _) => {}
             (Turn::Next, Order::Signal(signal)) => self.orders.push(Command::Signal(signal)),
             (Turn::Next, Order::Cancel) => self.orders.push(Command::Cancel),
             (Turn::Next, Order::Keep) => self.lock().presence.keep(),
+            (Turn::Next, Order::Resize(size)) => {
+                if !self.resize(size) {
+                    return Ok(ServerMessage::Declined { sequence, reason: NO_TERMINAL.to_owned() });
+                }
+            }
         }
         Ok(ServerMessage::Applied { sequence })
     }

@@ -111,6 +111,7 @@ pub(crate) fn waits_for_disk(summary: &JobSummary) -> bool {
 pub(super) fn shown(program: &Program) -> String {
     let text = match program {
         Program::Shell(text) => text.to_text(),
+        Program::LoginShell => "login shell".to_owned(),
         Program::Argv(words) => {
             let words = words.iter().scan(0, |len, word| {
                 *len += word.0.len() + 1;

@@ -1,5 +1,6 @@
 //! What a process has when its program begins, and what keeps it from beginning.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
 use common::job::Resource;
@@ -116,8 +117,18 @@ async fn a_limit_that_nothing_can_keep_starts_nothing() {
     assert!(matches!(start(&spec, &containment).unwrap_err(), StartFailure::Invalid(_)));
 }
 
-#[test]
-fn a_login_shell_is_told_so_by_its_name() {
-    let (program, name) = spawn::login_shell(&Account::ann());
-    assert_eq!((program.to_str(), name), (Some("/bin/bash"), "-bash".into()));
+#[tokio::test]
+async fn a_login_shell_is_the_accounts_and_is_told_so_by_its_name() {
+    let containment = Containment::of_server();
+    let mut spec = Spec::new(Program::LoginShell);
+    spec.stdin = true;
+    let Spawned { mut process, stdin, stdout, .. } = start(&spec, &containment).unwrap();
+    let mut stdin = fs::File::from(stdin.unwrap());
+    stdin.write_all(b"echo $0; readlink /proc/$$/exe; exit\n").unwrap();
+    process.exited().await.unwrap();
+    let mut text = String::new();
+    fs::File::from(stdout).read_to_string(&mut text).unwrap();
+    process.reap().unwrap();
+    let shell = account().shell.canonicalize().unwrap();
+    assert_eq!(text, format!("-bash\n{}\n", shell.display()));
 }

@@ -5,8 +5,8 @@
 use std::iter::successors;
 
 use common::frame::{Header, JobNumber, Kind, StreamId};
-use common::greeting::{Close, CloseCode, Hello, Welcome};
-use common::job::{Ended, JobId, Outcome, Program, Signal, Spec};
+use common::greeting::{Close, CloseCode, Features, Hello, Welcome};
+use common::job::{Ended, Extra, JobId, Outcome, Program, Signal, Spec, Terminal, WindowSize};
 use common::message::{
     self, Attach, Attached, AttachmentId, ClientMessage, JobState, JobSummary, Order, Refusal, Role,
     ServerMessage,
@@ -99,10 +99,13 @@ fn requests() -> impl Iterator<Item = ClientMessage> {
         ClientMessage::Attach(_) => Some(order(Order::Signal(Signal::CONT))),
         ClientMessage::Order { order: Order::Signal(_), .. } => Some(order(Order::Cancel)),
         ClientMessage::Order { order: Order::Cancel, .. } => Some(order(Order::Keep)),
-        ClientMessage::Order { order: Order::Keep, .. } => Some(ClientMessage::Leave),
+        ClientMessage::Order { order: Order::Keep, .. } => Some(order(Order::Resize(SIZE))),
+        ClientMessage::Order { order: Order::Resize(_), .. } => Some(ClientMessage::Leave),
         ClientMessage::Leave => Some(ClientMessage::List { all: true }),
         ClientMessage::List { .. } => Some(ClientMessage::Forget { job: nobodys() }),
-        ClientMessage::Forget { .. } => None,
+        ClientMessage::Forget { .. } => Some(start_with(1)),
+        ClientMessage::StartWith { extras, .. } if extras.len() == 1 => Some(start_with(2)),
+        ClientMessage::StartWith { .. } => None,
     })
 }
 
@@ -144,8 +147,25 @@ fn responses() -> impl Iterator<Item = ServerMessage> {
         ServerMessage::Skipped { .. } => {
             Some(ServerMessage::Written { stream: StreamId::Stdout, from: 0, unix_ms: 1 })
         }
-        ServerMessage::Written { .. } => None,
+        ServerMessage::Written { .. } => Some(ServerMessage::OnTerminal { size: SIZE }),
+        ServerMessage::OnTerminal { .. } => None,
     })
+}
+
+const SIZE: WindowSize = WindowSize { rows: 24, columns: 80, width: 0, height: 0 };
+
+/// A start with so many terminals.
+fn start_with(terminals: usize) -> ClientMessage {
+    with_terminals(start(Spec::new(Program::Argv(vec!["true".into()]))), terminals)
+}
+
+fn with_terminals(start: ClientMessage, terminals: usize) -> ClientMessage {
+    let terminal = Extra::Terminal(Terminal { size: SIZE, ..Terminal::default() });
+    let extras = vec![terminal; terminals];
+    match start {
+        ClientMessage::Start(start) => ClientMessage::StartWith { start: Box::new(start), extras },
+        other => other,
+    }
 }
 
 /// An id that no job has.
@@ -162,7 +182,9 @@ fn payloads(kind: Kind) -> Vec<Payload> {
     let bytes = |bytes: &[u8]| vec![Payload::Bytes(bytes.to_vec())];
     match kind {
         Kind::Hello => bytes(&Hello::new("", "test").encode()),
-        Kind::Welcome => bytes(&Welcome { version: 1, software: "test".to_owned() }.encode()),
+        Kind::Welcome => {
+            bytes(&Welcome { version: 1, software: "test".to_owned(), features: Features::KNOWN }.encode())
+        }
         Kind::Close => bytes(&Close::new(CloseCode::GoingAway, "bye").encode()),
         Kind::Ping | Kind::Pong => bytes(b"hi"),
         Kind::Request => requests().map(Payload::Client).collect(),
@@ -194,6 +216,9 @@ impl Sample {
     pub(super) fn bytes(&self, world: &World, marker: &str) -> Vec<u8> {
         let payload = match &self.payload {
             Payload::Client(ClientMessage::Start(_)) => message::encode(&world.start_marker(marker)).unwrap(),
+            Payload::Client(ClientMessage::StartWith { extras, .. }) => {
+                message::encode(&with_terminals(world.start_marker(marker), extras.len())).unwrap()
+            }
             Payload::Client(message) => message::encode(message).unwrap(),
             Payload::Server(message) => message::encode(message).unwrap(),
             Payload::Bytes(bytes) => bytes.clone(),
@@ -231,8 +256,12 @@ impl Sample {
             Kind::Ping => only_of_connection(Answer::Taken),
             Kind::Request if self.stream.is_some() => Answer::Violation,
             Kind::Request => match &self.payload {
+                Payload::Client(ClientMessage::StartWith { extras, .. }) if extras.len() > 1 => {
+                    Answer::Violation
+                }
                 Payload::Client(
                     ClientMessage::Start(_)
+                    | ClientMessage::StartWith { .. }
                     | ClientMessage::Attach(_)
                     | ClientMessage::List { .. }
                     | ClientMessage::Forget { .. },
@@ -270,9 +299,14 @@ impl Sample {
     pub(super) fn is_answered_by(&self, message: &ServerMessage) -> Option<bool> {
         let Payload::Client(request) = &self.payload else { return None };
         match request {
-            ClientMessage::Start(_) => Some(matches!(message, ServerMessage::Ended(_))),
+            ClientMessage::Start(_) | ClientMessage::StartWith { .. } => {
+                Some(matches!(message, ServerMessage::Ended(_)))
+            }
             ClientMessage::Attach(_) | ClientMessage::Forget { .. } => {
                 Some(*message == ServerMessage::Refused(Refusal::Unknown))
+            }
+            ClientMessage::Order { order: Order::Resize(_), .. } => {
+                Some(matches!(message, ServerMessage::Declined { sequence: 1, .. }))
             }
             ClientMessage::Order { .. } => Some(*message == ServerMessage::Applied { sequence: 1 }),
             ClientMessage::List { .. } => Some(*message == ServerMessage::Done),
@@ -285,6 +319,6 @@ impl Sample {
     }
 
     pub(super) fn is_start(&self) -> bool {
-        matches!(self.payload, Payload::Client(ClientMessage::Start(_)))
+        matches!(self.payload, Payload::Client(ClientMessage::Start(_) | ClientMessage::StartWith { .. }))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use client::model::Connection;
 use common::connection::{ConnectionError, packet_queue};
+use common::greeting::Features;
 use common::keys::authorized_keys::Options;
 use common::message::ClientMessage;
 use common::packet::Packet;
@@ -48,7 +49,7 @@ impl ServerEnd {
         let jobs = Jobs::new(
             Arc::clone(service),
             principal,
-            Remote::Unix { uid: 1000 },
+            (Remote::Unix { uid: 1000 }, Features::KNOWN),
             ConnectionId(1),
             sender.clone(),
         );
