@@ -190,7 +190,10 @@ impl Call<'_> {
             }
             input.feed(stdin).await
         };
-        let resize = |_: WindowSize| {};
+        let resize = |size: WindowSize| {
+            // Of a job that is over, or whose line is lost for good, the end says more.
+            job.resize(size).ok();
+        };
         let help = || HELP.iter().for_each(|line| reporter.say(line));
         let terminal = terminal.map(|_| OnTerminal {
             entering: Some(Box::pin(entering)),

@@ -53,12 +53,16 @@ pub(super) fn terminal(run: &RunOptions, reporter: &Reporter) -> Option<Terminal
         }
         Tty::IfThere | Tty::Always => {}
     }
-    let name = env::var_os("TERM").unwrap_or_default();
-    Some(Terminal {
-        name: ByteString::from(name),
+    let mut terminal = Terminal {
+        name: ByteString::from(env::var_os("TERM").unwrap_or_default()),
         size: terminal::size().unwrap_or(UNKNOWN),
         modes: Vec::new(),
-    })
+    };
+    // What is no kind of terminal here is none there.
+    if terminal.check().is_err() {
+        terminal.name = ByteString::default();
+    }
+    Some(terminal)
 }
 
 /// The command itself.
@@ -76,9 +80,12 @@ pub(super) fn command<'a>(
     if let Words::Argv { arguments, .. } = &run.words {
         command.args(arguments);
     }
-    // Before the user's own, which win.
-    if let (Some(_), Some(colours)) = (terminal, env::var_os(COLOURS)) {
-        command.env(COLOURS, colours);
+    if let Some(terminal) = terminal {
+        command.terminal(terminal.clone());
+        // Before the user's own, which win.
+        env::var_os(COLOURS).iter().for_each(|colours| {
+            command.env(COLOURS, colours);
+        });
     }
     for (name, value) in variables {
         command.env(name, value);
