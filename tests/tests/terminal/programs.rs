@@ -109,3 +109,37 @@ fn wide_letters_and_what_is_pasted_are_as_they_were() {
     session.screen.keys(b"\r");
     session.exits(0);
 }
+
+#[test]
+fn a_shell_with_its_jobs() {
+    let server = TestServer::start();
+    let mut session =
+        Session::run(&server, &["-e", "PS1=next> ", "--", "bash", "--norc", "--noprofile", "-i"]);
+    session.screen.wait_for("next>");
+    session.screen.keys(b"bash -c 'echo in$((1 + 1)); exec sleep 1000'\r");
+    session.screen.wait_for("in2");
+    session.screen.keys(b"\x1a");
+    session.screen.wait_for("Stopped");
+    session.screen.keys(b"stty size; fg\r");
+    session.screen.wait_for("24 80\n");
+    session.screen.resize(30, 100);
+    session.screen.keys(b"\x03");
+    session.screen.wait_until("^C, and a prompt behind it", |screen| {
+        screen.contents().rsplit_once("^C").is_some_and(|(_, rest)| rest.contains("next>"))
+    });
+    session.screen.keys(b"echo left with $?; exit 8\r");
+    let text = session.exits(8);
+    assert!(text.contains("\nleft with 130"), "{text}");
+}
+
+#[test]
+fn a_long_paste_comes_to_its_last_byte() {
+    let server = TestServer::start();
+    let mut session = Session::run(&server, &["stty raw -echo; printf ready; head -c 300000 | cksum"]);
+    session.screen.wait_for("ready");
+    let paste: Vec<u8> = (0..300_000_u32).map(|number| b'a' + (number % 23) as u8).collect();
+    session.screen.keys(&paste);
+    let expected = tests::Ran::with_input(&mut server.command("/usr/bin/cksum"), &paste).succeeds();
+    session.screen.wait_for(expected.trim());
+    session.exits(0);
+}
