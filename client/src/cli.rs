@@ -5,7 +5,7 @@
 //! - `args`: words to options; `environment`, `target` for what is in them
 //! - `identity`, `trust`: whose key is shown, and which server is believed
 //! - `key`, `join`, `ping`: the subcommands that run nothing
-//! - `run`, `attach`: one command; `call` has it from beginning to end, `foreground` stays with it, `input`, `output`, `json` and
+//! - `run`, `shell`, `attach`: one command; `call` has it from beginning to end, `foreground` stays with it, `input`, `output`, `json` and
 //!   `signals` join it to this process; `keyboard` finds the `detach_keys` in what is typed
 //! - `terminal`: the terminal here, while a command on a terminal has it
 //! - `jobs`, `logs`, `tell_jobs` (`wait`, `signal`, `forget`): jobs that are there already
@@ -40,6 +40,7 @@ mod question;
 pub(crate) mod report;
 mod run;
 mod screen;
+mod shell;
 pub(crate) mod signals;
 mod startup;
 mod target;
@@ -86,7 +87,7 @@ fn run_program() -> u8 {
         restore_on_panic();
     }
     match &options.verb {
-        Verb::Run(run) => reporter.set_quiet(run.shown.quiet),
+        Verb::Run(run) | Verb::Shell(run) => reporter.set_quiet(run.shown.quiet),
         Verb::Attach(attach) => reporter.set_quiet(attach.shown.quiet),
         _ => {}
     }
@@ -107,6 +108,7 @@ fn restore_on_panic() {
 fn work<'a>(options: &'a Options, reporter: &'a Reporter) -> Pin<Box<dyn Future<Output = u8> + 'a>> {
     match &options.verb {
         Verb::Run(run) => Box::pin(run::run(options, run, reporter)),
+        Verb::Shell(shell) => Box::pin(shell::shell(options, shell, reporter)),
         Verb::Jobs(jobs) => Box::pin(jobs::jobs(options, jobs, reporter)),
         Verb::Attach(attach) => Box::pin(attach::attach(options, attach, reporter)),
         Verb::Logs(logs) => Box::pin(logs::logs(options, logs, reporter)),

@@ -4,13 +4,14 @@
 //! is text that nobody has to put together.
 //!
 //! - `tokens`: options, their values and words, one after the other
-//! - `run` and `jobs`: the verbs about jobs; `size`: values of theirs
+//! - `run`, `shell` and `jobs`: the verbs about jobs; `size`: values of theirs
 //! - `page`: what `--help` prints, the one list of all options
 //! - `usage`: what can be wrong
 
 mod jobs;
 mod page;
 mod run;
+mod shell;
 mod size;
 mod tokens;
 mod usage;
@@ -47,6 +48,8 @@ pub(crate) struct Options {
 pub(crate) enum Verb {
     /// Run a command, and exit as it did.
     Run(RunOptions),
+    /// Run the login shell, or a command, on a terminal, and exit as it did.
+    Shell(RunOptions),
     /// List jobs.
     Jobs(JobsOptions),
     /// Become a job's client.
@@ -146,7 +149,7 @@ impl Options {
             Verb::Wait(_) => server.not_private("wait")?,
             Verb::Signal(_) => server.not_private("signal")?,
             Verb::Forget(_) => server.not_private("forget")?,
-            Verb::Run(_) | Verb::Ping(_) | Verb::Repl(_) | Verb::EmbeddedServer => {}
+            Verb::Run(_) | Verb::Shell(_) | Verb::Ping(_) | Verb::Repl(_) | Verb::EmbeddedServer => {}
         }
         Ok(Self { server, verb })
     }
@@ -199,6 +202,7 @@ impl Verb {
     fn parse(word: OsString, tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         match word.to_str() {
             Some("run") => RunOptions::parse(tokens, server).map(Self::Run),
+            Some("shell") => shell::parse(tokens, server).map(Self::Shell),
             Some("jobs") => JobsOptions::parse(tokens, server).map(Self::Jobs),
             Some("attach") => AttachOptions::parse(tokens, server).map(Self::Attach),
             Some("logs") => LogsOptions::parse(tokens, server).map(Self::Logs),

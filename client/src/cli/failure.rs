@@ -167,6 +167,11 @@ pub(crate) enum Failure {
     /// Our stdout cannot be written, and there is no job.
     #[error("cannot write to stdout: {}", system_reason(.0))]
     Stdout(io::Error),
+    /// A shell is wanted where nobody can type.
+    #[error(
+        "stdin is no terminal, and a shell needs one; to run a command: client run \"…\", on a terminal in any case: client run -tt \"…\""
+    )]
+    NoTerminalForShell,
     /// A script for the REPL cannot be read.
     #[error("cannot read {}: {}", .0.display(), system_reason(.1))]
     Script(PathBuf, io::Error),

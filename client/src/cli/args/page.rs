@@ -10,6 +10,8 @@ pub(crate) enum Page {
     Client,
     /// `run`.
     Run,
+    /// `shell`.
+    Shell,
     /// `jobs`.
     Jobs,
     /// `attach`.
@@ -37,6 +39,7 @@ impl Page {
     pub(super) fn of(verb: &OsStr) -> Option<Self> {
         match verb.to_str()? {
             "run" => Some(Self::Run),
+            "shell" => Some(Self::Shell),
             "jobs" => Some(Self::Jobs),
             "attach" => Some(Self::Attach),
             "logs" => Some(Self::Logs),
@@ -57,6 +60,7 @@ impl Page {
         match self {
             Self::Client => include_str!("help/client.txt"),
             Self::Run => include_str!("help/run.txt"),
+            Self::Shell => include_str!("help/shell.txt"),
             Self::Jobs => include_str!("help/jobs.txt"),
             Self::Attach => include_str!("help/attach.txt"),
             Self::Logs => include_str!("help/logs.txt"),
@@ -75,6 +79,7 @@ impl Page {
         match self {
             Self::Client => "client --help",
             Self::Run => "client run --help",
+            Self::Shell => "client shell --help",
             Self::Jobs => "client jobs --help",
             Self::Attach => "client attach --help",
             Self::Logs => "client logs --help",

@@ -1,4 +1,4 @@
-//! The options of `run`, and those that it shares with `attach`.
+//! The options of `run`, and those that it shares with `attach` and `shell`.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::cli::environment::Assignment;
 use crate::cli::terminal::EscapeKey;
 
 /// Options of `run`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RunOptions {
     /// Directory to run it in.
     pub(crate) cwd: Option<PathBuf>,
@@ -79,8 +79,11 @@ pub(crate) struct Shown {
 }
 
 /// A command, in the form in which it was given.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub(crate) enum Words {
+    /// None at all: the login shell of the server's user.
+    #[default]
+    LoginShell,
     /// One word, and no `--` before it: a string for the server's shell.
     Shell(OsString),
     /// Several words, or any behind `--`: exactly these, without a shell.
@@ -95,24 +98,7 @@ pub(crate) enum Words {
 impl RunOptions {
     pub(super) fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         tokens.page = Page::Run;
-        let mut run = Self {
-            cwd: None,
-            env: Vec::new(),
-            env_file: Vec::new(),
-            stdin: None,
-            no_stdin: false,
-            timeout: None,
-            grace: None,
-            on_disconnect: None,
-            merge: false,
-            wait_output: false,
-            tty: Tty::No,
-            id: None,
-            limits: ResourceLimits::default(),
-            detach: false,
-            shown: Shown::default(),
-            words: Words::Shell(OsString::new()),
-        };
+        let mut run = Self::default();
         loop {
             if tokens.skip_dashes() {
                 run.words = Words::behind_dashes(tokens.rest())?;
@@ -229,7 +215,7 @@ fn on_disconnect(text: &str) -> Result<OnDisconnect, &'static str> {
 }
 
 /// An empty name is a variable that was not set, and not the home directory.
-fn directory(text: &OsStr) -> Result<PathBuf, &'static str> {
+pub(super) fn directory(text: &OsStr) -> Result<PathBuf, &'static str> {
     if text.is_empty() { Err("name a directory, or leave the option out") } else { Ok(text.into()) }
 }
 
@@ -238,7 +224,7 @@ impl Words {
         if others.is_empty() { Self::Shell(first) } else { Self::Argv { program: first, arguments: others } }
     }
 
-    fn behind_dashes(words: Vec<OsString>) -> Result<Self, UsageError> {
+    pub(super) fn behind_dashes(words: Vec<OsString>) -> Result<Self, UsageError> {
         let mut words = words.into_iter();
         let program = words.next().ok_or(UsageError::NoCommand)?;
         Ok(Self::Argv { program, arguments: words.collect() })

@@ -29,6 +29,7 @@ fn complaint(line: &[&str]) -> String {
 /// What `line` means: `sh:` and the string, or `argv:` and the words in brackets.
 fn meaning(line: &[&str]) -> String {
     match run(line).words {
+        Words::LoginShell => "login".to_owned(),
         Words::Shell(text) => format!("sh:{}", text.display()),
         Words::Argv { program, arguments } => {
             let words = std::iter::once(program).chain(arguments);
@@ -321,6 +322,7 @@ fn help_is_where_it_is_looked_for() {
         (&["help", "help"], Page::Client),
         (&["run", "--help"], Page::Run),
         (&["run", "-n", "-h", "ls"], Page::Run),
+        (&["shell", "--cwd", "/", "-h"], Page::Shell),
         (&["ping", "-h"], Page::Ping),
         (&["repl", "--help"], Page::Repl),
         (&["jobs", "-h"], Page::Jobs),
@@ -339,9 +341,27 @@ fn help_is_where_it_is_looked_for() {
 }
 
 #[test]
+fn a_shell_takes_a_command_only_behind_dashes() {
+    let shell = |line: &[&str]| match parse(&[&["shell"], line].concat()).unwrap().verb {
+        Verb::Shell(shell) => shell,
+        other => panic!("{other:?}"),
+    };
+    let all = shell(&["--cwd=/tmp", "-eA=1", "--grace", "5s", "--id", "x", "--escape-key=none", "-q"]);
+    assert_eq!((all.words, all.tty), (Words::LoginShell, Tty::Always));
+    assert_eq!((all.cwd, all.grace), (Some("/tmp".into()), Some(Duration::from_secs(5))));
+    assert!(all.shown.quiet && all.shown.escape_key.is_some() && all.env.len() == 1);
+    let words = shell(&["-q", "--", "vi", "-R"]).words;
+    assert_eq!(words, Words::Argv { program: "vi".into(), arguments: vec!["-R".into()] });
+    assert!(complaint(&["shell", "db1"]).starts_with("unexpected db1"));
+    assert!(complaint(&["shell", "--json"]).starts_with("unknown option --json"));
+    assert!(complaint(&["shell", "--"]).starts_with("nothing to run"));
+}
+
+#[test]
 fn every_option_in_the_help_exists() {
     for (page, verb) in [
         (Page::Run, "run"),
+        (Page::Shell, "shell"),
         (Page::Jobs, "jobs"),
         (Page::Attach, "attach"),
         (Page::Logs, "logs"),
@@ -379,13 +399,19 @@ fn no_line_panics() {
 }
 
 /// The sources of the parser, the one list of what it takes.
-const PARSER: &str = concat!(include_str!("../args.rs"), include_str!("run.rs"), include_str!("jobs.rs"));
+const PARSER: &str = concat!(
+    include_str!("../args.rs"),
+    include_str!("run.rs"),
+    include_str!("shell.rs"),
+    include_str!("jobs.rs")
+);
 
 #[test]
 fn every_option_that_exists_is_in_the_help() {
     let jobs = [Page::Jobs, Page::Attach, Page::Logs, Page::Wait, Page::Signal, Page::Forget];
-    let pages =
-        [Page::Client, Page::Run, Page::Ping, Page::Repl, Page::Key, Page::Join].into_iter().chain(jobs);
+    let pages = [Page::Client, Page::Run, Page::Shell, Page::Ping, Page::Repl, Page::Key, Page::Join]
+        .into_iter()
+        .chain(jobs);
     let listed: Vec<_> = pages.flat_map(Page::options).collect();
     let arms = PARSER.split('"').filter(|text| text.starts_with('-') && text.len() > 1);
     let options: Vec<_> = arms.filter(|text| !text.contains(' ')).collect();

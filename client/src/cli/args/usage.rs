@@ -9,8 +9,10 @@ use thiserror::Error;
 use super::page::Page;
 
 /// The verbs that people type.
-const VERBS: [&str; 12] =
-    ["run", "jobs", "attach", "logs", "wait", "signal", "forget", "ping", "repl", "key", "join", "help"];
+const VERBS: [&str; 13] = [
+    "run", "shell", "jobs", "attach", "logs", "wait", "signal", "forget", "ping", "repl", "key", "join",
+    "help",
+];
 
 /// What to do about an invitation that is none, wherever it was read.
 pub(crate) const INVITATION_ADVICE: &str = "copy the whole line that `server invite` has printed";

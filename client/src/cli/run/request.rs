@@ -1,4 +1,4 @@
-//! From the options of `run` to the library's [`Command`].
+//! From the options of `run` and `shell` to the library's [`Command`].
 
 use std::env;
 use std::ffi::OsString;
@@ -74,6 +74,7 @@ pub(super) fn command<'a>(
     terminal: Option<&Terminal>,
 ) -> Command<'a> {
     let mut command = match &run.words {
+        Words::LoginShell => client.login_shell(),
         Words::Shell(text) => client.shell(text),
         Words::Argv { program, .. } => client.command(program),
     };
