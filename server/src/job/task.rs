@@ -52,8 +52,8 @@ pub(super) enum Watched {
     Paused(Box<Course>),
 }
 
-/// Runs a job, on this terminal if there is one, from its start, for which there has to be a `permission` (or else the reason why there is none), to its end.
-/// Returns when nothing of it is left to be watched. [`Job::conclude`] tells everybody.
+/// Runs a job, on this terminal if there is one, from its start, for which there has to be a `permission` (or else the reason why
+/// there is none), to its end. Returns when nothing of it is left to be watched. [`Job::conclude`] tells everybody.
 pub(crate) async fn run(
     job: &Job,
     spec: Spec,
