@@ -48,3 +48,7 @@ histories:
 compare *ARGUMENTS:
     cargo build --release --workspace --bins
     target/release/compare {{ARGUMENTS}}
+
+# The picture of a session in the README, and its recording; see tests/tests/picture.rs.
+picture:
+    TELEX_PICTURE=docs cargo test -p tests --test picture

@@ -12,13 +12,13 @@
 //! - `line_status`, `screen`: what is shown while the line is down
 //! - `connection`, `embedded`: the server that is used
 //! - `question`: what only a person can answer
-//! - `report`, `failure`, `exit_code`: what the user gets to know
+//! - `report`, `failure`, `exit_code`: what the user gets to know; `style`: how it looks
 
 pub(crate) mod args;
 mod attach;
 mod call;
 pub(crate) mod connection;
-mod detach_keys;
+pub(crate) mod detach_keys;
 #[cfg_attr(not(feature = "embedded"), path = "cli/embedded_absent.rs")]
 mod embedded;
 mod environment;
@@ -26,7 +26,7 @@ pub(crate) mod exit_code;
 pub(crate) mod failure;
 pub(crate) mod foreground;
 mod identity;
-mod input;
+pub(crate) mod input;
 mod jobs;
 mod join;
 mod json;
@@ -39,13 +39,14 @@ mod ping;
 mod question;
 pub(crate) mod report;
 mod run;
-mod screen;
+pub(crate) mod screen;
 mod shell;
 pub(crate) mod signals;
 mod startup;
+mod style;
 mod target;
 mod tell_jobs;
-mod terminal;
+pub(crate) mod terminal;
 mod trust;
 
 use std::env;
@@ -174,6 +175,6 @@ fn block_on(reporter: &Reporter, work: impl Future<Output = u8>) -> u8 {
 }
 
 fn fail(reporter: &Reporter, failure: &Failure) -> u8 {
-    reporter.say(failure);
+    reporter.fail(failure);
     exit_code::FAILED
 }

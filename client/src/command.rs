@@ -22,8 +22,11 @@ pub enum Stdin {
     /// `/dev/null`.
     #[default]
     Null,
-    /// What is written to [`Job::stdin`].
+    /// What is written to [`Job::stdin`]. A job of this id that was started before has read the same: what it has of it already is not
+    /// sent again.
     Piped,
+    /// The same, where somebody types it. To a job that was started before it goes behind what was typed then.
+    Typed,
 }
 
 /// A command to be run on a server; see [`Client::command`] and [`Client::shell`].
@@ -33,6 +36,8 @@ pub struct Command<'a> {
     spec: Spec,
     extras: Extras,
     id: Option<JobId>,
+    /// Whether somebody types what it reads.
+    typed: bool,
 }
 
 /// What a command wrote, and what became of it.
@@ -48,7 +53,7 @@ pub struct Output {
 
 impl<'a> Command<'a> {
     pub(crate) fn new(client: &'a Client, program: Program) -> Self {
-        Self { client, spec: Spec::new(program), extras: Extras::default(), id: None }
+        Self { client, spec: Spec::new(program), extras: Extras::default(), id: None, typed: false }
     }
 
     /// Adds a word to the argv. A shell string and a login shell have no further words; for one, this has no effect.
@@ -83,7 +88,8 @@ impl<'a> Command<'a> {
 
     /// What it reads; [`Stdin::Null`] unless set.
     pub fn stdin(&mut self, stdin: Stdin) -> &mut Self {
-        self.spec.stdin = stdin == Stdin::Piped;
+        self.spec.stdin = stdin != Stdin::Null;
+        self.typed = stdin == Stdin::Typed;
         self
     }
 
@@ -93,6 +99,17 @@ impl<'a> Command<'a> {
     /// A server that knows no terminals runs nothing, and the job ends with [`Error::TooOld`]; so it is with a login shell.
     pub fn terminal(&mut self, terminal: Terminal) -> &mut Self {
         self.extras.terminal = Some(terminal);
+        self
+    }
+
+    /// Gives it control descriptors, for a command that is told what to do while it runs. Its descriptor 0 is a pipe that carries
+    /// what [`Job::tell`] is given, and what it writes to its descriptor 9 comes as [`Job::control`]. With a
+    /// [terminal](Command::terminal), that is its controlling one all the same, and what [`Stdin::Piped`] sends is typed there;
+    /// without one, it cannot have that. Nor can it be [supervised](Command::supervised).
+    ///
+    /// A server that knows no such thing runs nothing, and the job ends with [`Error::TooOld`].
+    pub fn control(&mut self, control: bool) -> &mut Self {
+        self.extras.control = control;
         self
     }
 
@@ -181,11 +198,12 @@ impl<'a> Command<'a> {
     pub async fn start(&self) -> Result<Job, Error> {
         self.spec.check()?;
         self.extras.check()?;
+        self.extras.check_with(&self.spec)?;
         let id = self.id.clone().map_or_else(JobId::random, Ok)?;
         let extras = self.extras.clone();
         let start = Start::with(id, AttachmentId::random()?, self.spec.clone(), &extras)?;
         message::check_size(&start.clone().say(&extras))?;
-        let hold = self.client.router.hold(Origin::Start(Box::new(start), extras)).await?;
+        let hold = self.client.router.hold(Origin::Start(Box::new(start), extras, self.typed)).await?;
         if self.spec.stdin {
             // What was started before has its stdin from somebody else until here, or wants none any more.
             let may_be_known = self.id.is_some();
@@ -209,13 +227,13 @@ impl<'a> Command<'a> {
         Ok(job)
     }
 
-    /// Runs it to its end and collects its output. Memory grows with the output.
+    /// Runs it to its end and collects its output. Memory grows with the output. What it reports by control descriptors nobody hears.
     ///
     /// # Errors
     /// As [`Command::start`] and [`Job::wait`].
     pub async fn output(&self) -> Result<Output, Error> {
         let mut job = self.start().await?;
-        drop(job.stdin.take());
+        drop((job.stdin.take(), job.control.take()));
         let (mut stdout, mut stderr) = (job.stdout.take(), job.stderr.take());
         let (stdout, stderr) = tokio::join!(read_all(&mut stdout), read_all(&mut stderr));
         let outcome = job.wait().await?.outcome;
@@ -228,7 +246,7 @@ impl<'a> Command<'a> {
     /// As [`Command::start`] and [`Job::wait`].
     pub async fn status(&self) -> Result<Outcome, Error> {
         let mut job = self.start().await?;
-        drop(job.stdin.take());
+        drop((job.stdin.take(), job.control.take()));
         let (mut stdout, mut stderr) = (job.stdout.take(), job.stderr.take());
         tokio::join!(drain(&mut stdout), drain(&mut stderr));
         Ok(job.wait().await?.outcome)
@@ -295,8 +313,8 @@ mod tests {
         };
         assert_eq!(command.spec, expected);
         let terminal = Terminal { name: "xterm".into(), ..Terminal::default() };
-        command.terminal(terminal.clone());
-        assert_eq!(command.extras, Extras { terminal: Some(terminal) });
+        command.terminal(terminal.clone()).control(true);
+        assert_eq!(command.extras, Extras { terminal: Some(terminal), control: true });
         assert_eq!(client.login_shell().spec, Spec::new(Program::LoginShell));
         let mut detached = client.shell("true");
         detached.detached();

@@ -1,10 +1,12 @@
 //! What a user has written down about servers: their names, addresses and keys. Connects to nothing.
 //!
 //! - [`HostAlias`], [`HostEntry`]: one of them
+//! - [`PromptSettings`]: how the prompt looks
 //! - `add`: another one, without touching what is there
 
 mod add;
 mod host;
+mod prompt;
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -20,14 +22,18 @@ use serde::Deserialize;
 pub(crate) use self::add::AddHostError;
 use self::add::add_host;
 pub(crate) use self::host::{HostAlias, HostEntry};
+pub(crate) use self::prompt::{Part, PromptFormat, PromptSettings, Value};
 
 use self::host::RawHost;
+use self::prompt::RawPrompt;
 
 /// The user's settings, from `config.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ClientConfig {
     /// The server that is meant when none is named: a name from here, or a target.
     pub(crate) default_host: Option<String>,
+    /// How the prompt looks.
+    pub(crate) prompt: PromptSettings,
     hosts: BTreeMap<HostAlias, HostEntry>,
 }
 
@@ -51,7 +57,8 @@ impl ClientConfig {
     pub(crate) fn parse(text: &str, path: &Path, home: &Path) -> Result<Self, ConfigError> {
         let raw: RawConfig = config::parse(text, path)?;
         let hosts = raw.hosts.into_iter().map(|(Text(name), host)| (name, host.typed(home))).collect();
-        Ok(Self { default_host: raw.default_host.map(|Text(Host(name))| name), hosts })
+        let default_host = raw.default_host.map(|Text(Host(name))| name);
+        Ok(Self { default_host, prompt: raw.prompt.typed(), hosts })
     }
 
     /// Whether there may be a host of this name with this entry: there is none yet, or it is the same.
@@ -107,6 +114,7 @@ impl ClientConfig {
 #[serde(deny_unknown_fields, default)]
 struct RawConfig {
     default_host: Option<Text<Host>>,
+    prompt: RawPrompt,
     hosts: BTreeMap<Text<HostAlias>, RawHost>,
 }
 

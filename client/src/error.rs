@@ -158,6 +158,12 @@ pub enum Error {
         /// The job.
         id: JobId,
     },
+    /// A job is told something that was not asked for with control descriptors. The local user's fault.
+    #[error("job {id} takes nothing that it could be told")]
+    NoControl {
+        /// The job.
+        id: JobId,
+    },
     /// A job is told more than the server carries out.
     #[error("the server does not carry out what the job is told")]
     TooManyOrders,
@@ -302,9 +308,8 @@ impl Error {
                 _ => Blame::Peer,
             },
             Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => Blame::Network,
-            Self::Job { .. } | Self::Over { .. } | Self::Superseded { .. } | Self::Declined { .. } => {
-                Blame::LocalUser
-            }
+            Self::Job { .. } | Self::Over { .. } | Self::Superseded { .. } => Blame::LocalUser,
+            Self::NoControl { .. } | Self::Declined { .. } => Blame::LocalUser,
             Self::NotTelex { .. }
             | Self::ServerGone
             | Self::Refused { .. }
@@ -331,7 +336,8 @@ impl Error {
             Self::NotTelex { endpoint: Endpoint::Unix(_), said } => !said.is_empty(),
             Self::NotTelex { endpoint: Endpoint::Tcp { .. }, .. } => true,
             Self::ServerGone | Self::Closed | Self::Superseded { .. } => false,
-            Self::TooManyOrders | Self::NotListed(_) | Self::Declined { .. } => false,
+            Self::TooManyOrders | Self::NoControl { .. } => false,
+            Self::NotListed(_) | Self::Declined { .. } => false,
             Self::Job { .. } | Self::Over { .. } | Self::TooOld { .. } => true,
             Self::Endpoint(_) | Self::Resolve { .. } | Self::Connect { .. } | Self::Unreachable { .. } => {
                 true

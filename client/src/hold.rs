@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::connection::PacketSender;
-use common::frame::{JobNumber, StreamId};
+use common::frame::{JobNumber, Outputs, StreamId};
 use common::greeting::Features;
 use common::job::{Extras, JobId, Program, WindowSize};
 use common::message::{Attach, AttachmentId, ClientMessage, Start};
@@ -32,8 +32,8 @@ pub(crate) enum Progress {
 /// How hold of a job is taken.
 #[derive(Debug)]
 pub(crate) enum Origin {
-    /// It is started, with what is asked for beyond its specification.
-    Start(Box<Start>, Extras),
+    /// It is started, with what is asked for beyond its specification, and whether somebody types what it reads.
+    Start(Box<Start>, Extras, bool),
     /// It is there.
     Attach(Attach),
 }
@@ -41,13 +41,17 @@ pub(crate) enum Origin {
 impl Origin {
     /// What a server has to know to take it.
     pub(crate) fn needs(&self) -> Features {
+        let Self::Start(start, extras, _) = self else { return Features::default() };
+        let if_so = |is, features| if is { features } else { Features::default() };
+        let on_terminal = extras.terminal.is_some() || matches!(start.spec.program, Program::LoginShell);
+        if_so(on_terminal, Features::TERMINALS).and(if_so(extras.control, Features::CONTROL))
+    }
+
+    /// Whether this stream of the job is to be received.
+    fn wants(&self, stream: StreamId) -> bool {
         match self {
-            Self::Start(start, extras)
-                if !extras.is_empty() || matches!(start.spec.program, Program::LoginShell) =>
-            {
-                Features::TERMINALS
-            }
-            Self::Start(..) | Self::Attach(_) => Features::default(),
+            Self::Start(_, extras, _) => stream != StreamId::Control || extras.control,
+            Self::Attach(attach) => attach.streams.iter().any(|wanted| wanted.stream == stream),
         }
     }
 }
@@ -66,8 +70,7 @@ pub(crate) struct Hold {
     pub(crate) number: JobNumber,
     origin: Origin,
     pub(crate) stdin: StdinQueue,
-    pub(crate) stdout: Inbound,
-    pub(crate) stderr: Inbound,
+    outputs: Outputs<Inbound>,
     id: OnceLock<JobId>,
     pub(crate) process_id: OnceLock<u32>,
     /// Where its streams begin for this side, stdin, stdout and stderr, once that is known.
@@ -99,22 +102,23 @@ struct State {
     wanted_size: Option<WindowSize>,
     /// Why it is not kept, if it was told to be and will not be.
     declined: Option<String>,
-    /// Bytes of stdout and of stderr that this side wanted, and nobody has any more.
-    missed: [u64; 2],
+    /// Why something that it was told has not reached it, if that is so.
+    untold: Option<String>,
+    /// Bytes of each stream that this side wanted, and nobody has any more.
+    missed: Outputs<u64>,
 }
 
 impl Hold {
-    pub(crate) fn new(number: JobNumber, origin: Origin, budget: Budget, crowded: Arc<Notify>) -> Self {
+    pub(crate) fn new(number: JobNumber, origin: Origin, budget: &Budget, crowded: Arc<Notify>) -> Self {
         let grace = match &origin {
-            Origin::Start(start, _) => Some(start.spec.keeping.grace()),
+            Origin::Start(start, ..) => Some(start.spec.keeping.grace()),
             Origin::Attach(_) => Some(common::job::DEFAULT_GRACE),
         };
         Self {
             number,
             origin,
             stdin: StdinQueue::default(),
-            stdout: Inbound::new(budget.clone()),
-            stderr: Inbound::new(budget),
+            outputs: Outputs::new(|_| Inbound::new(budget.clone())),
             id: OnceLock::new(),
             process_id: OnceLock::new(),
             began: OnceLock::new(),
@@ -129,26 +133,26 @@ impl Hold {
     /// The job's id; only its beginning, as long as that is all that is known.
     pub(crate) fn id(&self) -> &JobId {
         self.id.get().unwrap_or(match &self.origin {
-            Origin::Start(start, _) => &start.id,
+            Origin::Start(start, ..) => &start.id,
             Origin::Attach(attach) => &attach.job,
         })
     }
 
     fn attachment(&self) -> AttachmentId {
         match &self.origin {
-            Origin::Start(start, _) => start.attachment,
+            Origin::Start(start, ..) => start.attachment,
             Origin::Attach(attach) => attach.attachment,
         }
     }
 
     /// The streams that were wanted when hold of the job was taken.
     fn asked_for(&self) -> impl Iterator<Item = (StreamId, &Inbound)> {
-        let wants = |stream| match &self.origin {
-            Origin::Start(..) => true,
-            Origin::Attach(attach) => attach.streams.iter().any(|wanted| wanted.stream == stream),
-        };
-        let streams = [(StreamId::Stdout, &self.stdout), (StreamId::Stderr, &self.stderr)];
-        streams.into_iter().filter(move |(stream, _)| wants(*stream))
+        self.outputs.iter().filter(|(stream, _)| self.origin.wants(*stream))
+    }
+
+    /// Whether the job was asked for with control descriptors.
+    pub(crate) fn has_control(&self) -> bool {
+        self.origin.wants(StreamId::Control)
     }
 
     /// The first request for it is on its way by `link`.
@@ -184,13 +188,9 @@ impl Hold {
         state.link.as_ref().is_some_and(|link| link.generation == generation).then(action)
     }
 
-    /// The stream that this side receives under this name.
+    /// The stream that this side may receive under this name.
     pub(crate) fn inbound(&self, stream: StreamId) -> Option<&Inbound> {
-        match stream {
-            StreamId::Stdout => Some(&self.stdout),
-            StreamId::Stderr => Some(&self.stderr),
-            StreamId::Stdin => None,
-        }
+        self.outputs.get(stream).filter(|_| stream != StreamId::Control || self.has_control())
     }
 
     /// How large its terminal was when that was said last; `None` if it is not known to have one.
@@ -200,7 +200,12 @@ impl Hold {
 
     /// What a server of these features does not know of what this job was asked to be, unless it has the job already.
     pub(crate) fn is_beyond(&self, features: Features) -> bool {
-        !features.contain(self.origin.needs()) && !self.lock().joined
+        !features.contain(self.needs()) && !self.lock().joined
+    }
+
+    /// What a server has to know to have the job.
+    pub(crate) fn needs(&self) -> Features {
+        self.origin.needs()
     }
 
     /// How long the server waits for this side; `None` if it keeps the job.
@@ -253,8 +258,7 @@ impl Hold {
         self.progress.send_replace(Progress::Over(result));
         self.unlink();
         self.stdin.stop();
-        self.stdout.abandon();
-        self.stderr.abandon();
+        self.outputs.iter().for_each(|(_, inbound)| inbound.abandon());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use common::job::{JobId, Outcome, Signal, Usage, WindowSize};
 use common::message::Order;
 
@@ -27,6 +28,21 @@ pub struct Job {
     pub stdout: Option<JobOutput>,
     /// The command's diagnostics; `None` when taken.
     pub stderr: Option<JobOutput>,
+    /// What the command reports, if it has [control descriptors](crate::Command::control); `None` when taken. The server waits with it
+    /// as with the others, so it is to be read like those. Dropping it closes the command's descriptor 9.
+    ///
+    /// These are records, one behind the other, which a piece of the stream may cut anywhere. All numbers are little-endian:
+    ///
+    /// | bytes | what |
+    /// |---:|---|
+    /// | 8 | of stdout: how much had come when this was reported, counted from the command's first byte |
+    /// | 8 | the same of stderr |
+    /// | 4 | the length of what follows, 1 to 4,096 |
+    /// | … | what the command has written to its descriptor 9, from where the record before ends |
+    ///
+    /// Whatever the command wrote before it wrote these bytes is below those offsets. What is behind them may have been written
+    /// earlier or later.
+    pub control: Option<JobOutput>,
 }
 
 /// A job that is over.
@@ -57,7 +73,8 @@ impl Job {
         let stdin = stdin.then(|| JobStdin::new(Arc::clone(&hold)));
         let stdout = Some(JobOutput::stdout(Arc::clone(&hold)));
         let stderr = Some(JobOutput::stderr(Arc::clone(&hold)));
-        Self { hold, owned, stdin, stdout, stderr }
+        let control = hold.has_control().then(|| JobOutput::control(Arc::clone(&hold)));
+        Self { hold, owned, stdin, stdout, stderr, control }
     }
 
     /// The job's id.
@@ -81,7 +98,7 @@ impl Job {
         }
     }
 
-    /// Waits for the end. Output that was not taken is waiting in [`Job::stdout`] and [`Job::stderr`]; a job whose
+    /// Waits for the end. Output that was not taken is waiting in [`Job::stdout`], [`Job::stderr`] and [`Job::control`]; a job whose
     /// output nobody takes does not end once their windows are full.
     ///
     /// Every byte of the output has arrived when this returns an outcome other than `Lost`.
@@ -107,12 +124,24 @@ impl Job {
         self.hold.order(Order::Signal(signal))
     }
 
-    /// Makes the job's terminal this large, once, even if the connection is lost meanwhile; to the size that it has, its programs are
-    /// told to draw again. Of several sizes that the server has not been told yet the last counts. Without effect on a job that
-    /// has no terminal or is over.
+    /// Tells the job `text`: it is written to its descriptor 0, behind everything that it was told before, once, even if the
+    /// connection is lost meanwhile. Returns before that. Without effect once the job is over.
     ///
     /// # Errors
-    /// As [`Job::signal`].
+    /// Nothing was told then. [`Error::NoControl`] if the job was not started with [control descriptors](crate::Command::control);
+    /// [`Error::TooLong`] for more than a request carries, 256 KiB less a few bytes; [`Error::TooManyOrders`] while the server has
+    /// not taken so much of what it was told before. [`Error::Declined`] says once that something which was told before has not
+    /// reached the job, because it does not read and 256 KiB wait, or has closed the descriptor.
+    pub fn tell(&self, text: Bytes) -> Result<(), Error> {
+        self.hold.tell(&text)
+    }
+
+    /// Makes the job's terminal this large, once, even if the connection is lost meanwhile; to the size that it has, its programs are
+    /// told to draw again. While the server has not carried out a size, of those after it the last counts. Without effect on a job
+    /// that has no terminal or is over.
+    ///
+    /// # Errors
+    /// None at present: a size for which there is no room waits until there is.
     pub fn resize(&self, size: WindowSize) -> Result<(), Error> {
         self.hold.resize(size)
     }
@@ -154,7 +183,7 @@ impl Job {
         if let Some(stdin) = self.stdin.take() {
             stdin.abandon();
         }
-        for output in [self.stdout.take(), self.stderr.take()].into_iter().flatten() {
+        for output in [self.stdout.take(), self.stderr.take(), self.control.take()].into_iter().flatten() {
             output.abandon();
         }
         self.id().clone()

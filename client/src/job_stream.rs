@@ -28,6 +28,17 @@ impl JobStdin {
         self.hold.stdin.write(bytes).await
     }
 
+    /// As [`JobStdin::write`], but only what there is room for, which is taken from the beginning of `bytes`. Nothing is taken when
+    /// this is dropped while it waits.
+    pub(crate) async fn write_part(&self, bytes: &mut Bytes) -> bool {
+        self.hold.stdin.write_part(bytes).await
+    }
+
+    /// Waits until the command is known to have consumed all that was written, or wants no more.
+    pub(crate) async fn all_consumed(&self) {
+        self.hold.stdin.all_consumed().await;
+    }
+
     /// Ends stdin, behind everything that was written.
     pub fn close(self) {
         drop(self);
@@ -94,6 +105,10 @@ impl JobOutput {
         Self { hold, stream: StreamId::Stderr, abandoned: false, rest: None }
     }
 
+    pub(crate) fn control(hold: Arc<Hold>) -> Self {
+        Self { hold, stream: StreamId::Control, abandoned: false, rest: None }
+    }
+
     /// The next bytes as they come; `None` at the end, or when the job is lost: [`crate::Job::wait`] tells
     /// which. The server sends more as this is called, so a caller that stops calling stops the command.
     pub async fn next(&mut self) -> Option<Bytes> {
@@ -105,8 +120,9 @@ impl JobOutput {
         if let Some(rest) = self.rest.take() {
             return Some(rest);
         }
-        let (offset, bytes) = self.inbound().next_at().await?;
-        if self.inbound().delivered(bytes.len()).is_some() {
+        let inbound = self.hold.inbound(self.stream)?;
+        let (offset, bytes) = inbound.next_at().await?;
+        if inbound.delivered(bytes.len()).is_some() {
             self.hold.acknowledge(self.stream);
         }
         Some((offset, bytes))
@@ -148,18 +164,11 @@ impl JobOutput {
     pub fn abandon(mut self) {
         self.abandoned = true;
     }
-
-    fn inbound(&self) -> &Inbound {
-        match self.stream {
-            StreamId::Stderr => &self.hold.stderr,
-            StreamId::Stdout | StreamId::Stdin => &self.hold.stdout,
-        }
-    }
 }
 
 impl Drop for JobOutput {
     fn drop(&mut self) {
-        if !self.abandoned && self.inbound().stop() {
+        if !self.abandoned && self.hold.inbound(self.stream).is_some_and(Inbound::stop) {
             self.hold.stop(self.stream);
         }
     }

@@ -143,7 +143,7 @@ impl<'a> KnownJob<'a> {
     pub async fn observe(&self) -> Result<Job, Error> {
         let hold = self.control().await?;
         let mut job = Job::new(hold, false, false);
-        for output in [job.stdout.take(), job.stderr.take()].into_iter().flatten() {
+        for output in [job.stdout.take(), job.stderr.take(), job.control.take()].into_iter().flatten() {
             output.abandon();
         }
         Ok(job)

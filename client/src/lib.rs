@@ -18,6 +18,7 @@
 //! - [`Command`]: what to run, argv or shell string
 //! - [`Job`]: a command that runs; [`JobStdin`] and [`JobOutput`] are its streams
 //! - [`KnownJob`]: a job that is there already, by its id ([`Client::job`], [`Client::jobs`])
+//! - [`Transfer`]: files and directories, to the server and back
 //! - [`Line`]: whether there is a connection, and for how long jobs are kept without one
 //! - [`Error`]: what failed, and whose fault it is
 //! - [`Target`], [`JobId`], [`Signal`], [`Outcome`], [`Bytes`]: what these take and give
@@ -42,7 +43,12 @@ mod repl;
 mod router;
 mod stdin;
 mod times;
+mod transfer;
 mod unsaid;
+
+// For the fuzz target.
+#[doc(hidden)]
+pub use repl::syntax;
 
 pub use access::{Access, UnknownHosts};
 pub use client::Client;
@@ -52,6 +58,7 @@ pub use job::{Finished, Job};
 pub use job_stream::{JobOutput, JobStdin, Written};
 pub use known_job::{Event, Events, From, KnownJob, Offsets};
 pub use router::Line;
+pub use transfer::{ListingError, Moved, Phase, Progress, Side, Transfer, TransferError};
 
 pub use bytes::Bytes;
 pub use common::endpoint::{Endpoint, Target};

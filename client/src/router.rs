@@ -22,9 +22,6 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::error::Error;
 use crate::hold::{Hold, Link, Origin};
 
-/// What is said of a server that lacks the only features that there are.
-const TOO_OLD: Error = Error::TooOld { what: "terminals" };
-
 /// The meeting point of tasks and callers.
 #[derive(Debug)]
 pub(crate) struct Router {
@@ -109,15 +106,10 @@ impl Router {
         }
     }
 
-    /// Whether the server knows all of these; `None` as long as it has not let this client in.
-    pub(crate) fn knows(&self, features: Features) -> Option<bool> {
-        self.lock().welcome.map(|known| known.contain(features))
-    }
-
     /// Takes hold of a job. Numbers go out in the order in which they are given, whoever else is starting a job meanwhile.
     pub(crate) async fn hold(&self, origin: Origin) -> Result<Arc<Hold>, Error> {
-        if self.knows(origin.needs()) == Some(false) {
-            return Err(TOO_OLD);
+        if let Some(error) = self.lock().welcome.and_then(|known| too_old(origin.needs(), known)) {
+            return Err(error);
         }
         let sender = self.present()?.map(|link| link.sender);
         // Among the control packets, or an order could overtake it; DATA is queued later, and behind both.
@@ -135,7 +127,7 @@ impl Router {
             return Err(Error::TooManyJobs);
         }
         let number = table.next_number()?;
-        let hold = Arc::new(Hold::new(number, origin, self.budget.clone(), Arc::clone(&self.crowded)));
+        let hold = Arc::new(Hold::new(number, origin, &self.budget, Arc::clone(&self.crowded)));
         table.jobs.insert(number.0, Arc::clone(&hold));
         // Else it goes out with the others when there is a connection.
         if let (Some(room), Some(link)) = (room, table.link.clone())
@@ -231,7 +223,9 @@ impl Router {
             table.welcome = Some(features);
             table.jobs.extract_if(.., |_, hold| hold.is_beyond(features)).collect()
         };
-        beyond.into_iter().for_each(|(_, hold)| hold.lose(TOO_OLD));
+        for (_, hold) in beyond {
+            hold.lose(too_old(hold.needs(), features).unwrap_or(Error::ServerGone));
+        }
         self.line.send_if_modified(|line| {
             let news = !matches!(line, Line::Up | Line::Closed(_));
             if news {
@@ -359,6 +353,13 @@ impl Router {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is said of a server that lacks some of the features that are needed.
+fn too_old(needs: Features, known: Features) -> Option<Error> {
+    let named = [(Features::TERMINALS, "terminals"), (Features::CONTROL, "control descriptors")];
+    let lacks = |features: Features| needs.contain(features) && !known.contain(features);
+    named.into_iter().find(|(features, _)| lacks(*features)).map(|(_, what)| Error::TooOld { what })
 }
 
 impl Table {

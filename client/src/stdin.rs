@@ -1,5 +1,6 @@
 //! What a job is to read: kept until the server has it, and sent by a task of its own over whatever connection there is.
 
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -37,20 +38,40 @@ impl StdinQueue {
     /// Takes `bytes`, waiting while the command does not read; `false` if it wants no more.
     pub(crate) async fn write(&self, mut bytes: Bytes) -> bool {
         while !bytes.is_empty() {
-            let end = self.lock().retained.end();
-            let Ok(room) = self.outbound.room_beyond(end, limits::STREAM_WINDOW).await else { return false };
-            let len = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-            {
-                let mut kept = self.lock();
-                kept.retained.push(bytes.split_to(len));
-                if kept.retained.base() < kept.repeated {
-                    let repeated = kept.repeated;
-                    kept.retained.release(repeated);
-                }
+            if !self.write_part(&mut bytes).await {
+                return false;
             }
-            self.grown.notify_waiters();
         }
         true
+    }
+
+    /// Takes what there is room for from the beginning of `bytes`, waiting for some; `false` if the command wants no more. Nothing is
+    /// taken when this is dropped while it waits.
+    pub(crate) async fn write_part(&self, bytes: &mut Bytes) -> bool {
+        let end = self.lock().retained.end();
+        let Ok(room) = self.outbound.room_beyond(end, limits::STREAM_WINDOW).await else { return false };
+        let len = bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+        {
+            let mut kept = self.lock();
+            kept.retained.push(bytes.split_to(len));
+            if kept.retained.base() < kept.repeated {
+                let repeated = kept.repeated;
+                kept.retained.release(repeated);
+            }
+        }
+        self.grown.notify_waiters();
+        true
+    }
+
+    /// Waits until the command is known to have read all that was written, or wants no more.
+    pub(crate) async fn all_consumed(&self) {
+        let end = self.lock().retained.end();
+        if end > 0 {
+            tokio::select! {
+                _ = self.outbound.consumed_beyond(end - 1) => {}
+                Stopped = self.outbound.stopped() => {}
+            }
+        }
     }
 
     /// Nothing more will be written.
@@ -79,10 +100,20 @@ impl StdinQueue {
         self.outbound.sent()
     }
 
-    /// Begins where the job has got to with what another client has written. Only before anything is written.
+    /// Begins where the job has got to with what another client has written; what is written here goes behind it. Only before
+    /// anything is sent.
     pub(crate) fn begin(&self, ack: Ack) {
         self.outbound.begin(ack);
-        self.lock().retained = Retained::starting_at(ack.received);
+        let mut kept = self.lock();
+        let written = mem::replace(&mut kept.retained, Retained::starting_at(ack.received));
+        let mut at = written.base();
+        while at < written.end() {
+            let bytes = written.read(at, limits::DATA_PAYLOAD);
+            at += bytes.len() as u64;
+            kept.retained.push(bytes);
+        }
+        drop(kept);
+        self.grown.notify_waiters();
     }
 
     /// Goes on from where the server has got to with what this client or, asked the same, another one has written: what is written

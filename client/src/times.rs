@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::frame::StreamId;
+use common::frame::{Outputs, StreamId};
 
 /// Times that are kept of a stream, ahead of whoever takes its bytes: more than a window of single lines has. A server that says
 /// more is heard with less detail.
@@ -12,7 +12,7 @@ const KEPT: usize = 64 * 1024;
 
 /// The times of a job's output.
 #[derive(Debug, Default)]
-pub(crate) struct Times(Mutex<[Marks; 2]>);
+pub(crate) struct Times(Mutex<Outputs<Marks>>);
 
 /// The times of a stream, each with the offset of the first byte that it is true of.
 #[derive(Debug, Default)]
@@ -26,13 +26,12 @@ impl Times {
 
     /// When the byte at `offset` was written, and the offset up to which that is true. Earlier ones are not asked for again.
     pub(crate) fn at(&self, stream: StreamId, offset: u64) -> (Option<SystemTime>, Option<u64>) {
-        let (at, until) = self.with(stream, |marks| marks.at(offset));
+        let (at, until) = self.with(stream, |marks| marks.at(offset)).unwrap_or_default();
         (at.and_then(|ms| UNIX_EPOCH.checked_add(Duration::from_millis(ms))), until)
     }
 
-    fn with<T>(&self, stream: StreamId, action: impl FnOnce(&mut Marks) -> T) -> T {
-        let [stdout, stderr] = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        action(if stream == StreamId::Stderr { stderr } else { stdout })
+    fn with<T>(&self, stream: StreamId, action: impl FnOnce(&mut Marks) -> T) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(stream).map(action)
     }
 }
 

@@ -7,28 +7,23 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
-use std::time::Duration;
+mod support {
+    pub(crate) mod server;
+}
 
-use bytes::{Bytes, BytesMut};
-use client::{Client, Job, Stdin, Target};
-use common::connection::packet_bytes;
-use common::frame::{self, JobNumber, StreamId};
-use common::greeting::{Features, VERSION, Welcome};
+use bytes::Bytes;
+use client::{Client, Job, Stdin};
+use common::frame::StreamId;
+use common::greeting::Features;
 use common::job::Signal;
 use common::limits::INITIAL_WINDOW;
 use common::message::{
     Attach, Attached, Begins, ClientMessage, Order, Position, Role, ServerMessage, StdinProgress,
 };
 use common::packet::Packet;
+use support::server::{JOB, Server, listen};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::time::timeout;
-
-/// Far more than anything here takes; it ends a test that would hang.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-const JOB: JobNumber = JobNumber(1);
+use tokio::net::UnixListener;
 
 /// A client, its only job, and the server's socket.
 struct Line {
@@ -38,47 +33,10 @@ struct Line {
     _directory: TempDir,
 }
 
-/// The server's end of one connection.
-struct Server {
-    stream: UnixStream,
-    arrived: BytesMut,
-}
-
 impl Server {
-    async fn accept(listener: &UnixListener) -> Self {
-        let (stream, _) = timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
-        let mut server = Self { stream, arrived: BytesMut::new() };
-        server
-            .say(Packet::Welcome(Welcome {
-                version: VERSION,
-                software: "test".to_owned(),
-                features: Features::default(),
-            }))
-            .await;
-        assert!(matches!(server.hear().await, Packet::Hello(_)));
-        server
-    }
-
-    async fn hear(&mut self) -> Packet<ClientMessage> {
-        timeout(DEADLINE, async {
-            loop {
-                if let Some(frame) = frame::decode(&mut self.arrived).unwrap() {
-                    return Packet::from_frame(frame).unwrap();
-                }
-                assert_ne!(
-                    self.stream.read_buf(&mut self.arrived).await.unwrap(),
-                    0,
-                    "the client has closed"
-                );
-            }
-        })
-        .await
-        .unwrap_or_else(|_| panic!("the client says nothing"))
-    }
-
     async fn hear_attach(&mut self) -> Attach {
-        match self.hear().await {
-            Packet::Message { job: JOB, message: ClientMessage::Attach(attach) } => attach,
+        match self.hear_request().await {
+            ClientMessage::Attach(attach) => attach,
             other => panic!("{other:?}"),
         }
     }
@@ -94,14 +52,6 @@ impl Server {
         let expected =
             matches!(&packet, Packet::Data { offset, bytes, .. } if *offset == from && bytes == content);
         assert!(expected, "{packet:?}");
-    }
-
-    async fn say(&mut self, packet: Packet<ServerMessage>) {
-        self.stream.write_all(&packet_bytes(packet).unwrap()).await.unwrap();
-    }
-
-    async fn tell(&mut self, message: ServerMessage) {
-        self.say(Packet::Message { job: JOB, message }).await;
     }
 
     async fn write(&mut self, offset: u64, bytes: &[u8]) {
@@ -121,15 +71,11 @@ impl Server {
 
 /// Has a client start a job that reads, which the server says runs.
 async fn start() -> (Line, Server) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("socket");
-    let listener = UnixListener::bind(&path).unwrap();
-    let target: Target = format!("unix:{}", path.display()).parse().unwrap();
-    let client = Client::connect(&target).await.unwrap();
-    let mut server = Server::accept(&listener).await;
+    let (directory, listener, client) = listen().await;
+    let mut server = Server::accept(&listener, Features::default()).await;
     let job = client.command("cat").stdin(Stdin::Piped).start().await.unwrap();
-    let start = server.hear().await;
-    assert!(matches!(start, Packet::Message { job: JOB, message: ClientMessage::Start(_) }), "{start:?}");
+    let start = server.hear_request().await;
+    assert!(matches!(start, ClientMessage::Start(_)), "{start:?}");
     server.tell(ServerMessage::Started { process_id: 1, grace_ms: Some(60_000) }).await;
     job.started().await.unwrap();
     (Line { listener, client, job, _directory: directory }, server)
@@ -151,7 +97,7 @@ async fn a_job_goes_on_where_it_was_in_both_directions() {
     assert_eq!(server.hear().await, order);
     // Nobody has heard that it was carried out, nor how much of stdin has arrived.
     drop(server);
-    let mut server = Server::accept(&line.listener).await;
+    let mut server = Server::accept(&line.listener, Features::default()).await;
     let attach = server.hear_attach().await;
     assert_eq!((&attach.job, attach.role), (line.job.id(), Role::Writer));
     let places: Vec<_> = attach.streams.iter().map(|wanted| (wanted.stream, wanted.from)).collect();
@@ -175,7 +121,7 @@ async fn full_and_lost() -> (Line, Server, Attach) {
     server.say(Packet::Ping(common::packet::Echo { token: 1, payload: Bytes::new() })).await;
     assert!(matches!(server.hear().await, Packet::Pong(_)));
     drop(server);
-    let mut server = Server::accept(&line.listener).await;
+    let mut server = Server::accept(&line.listener, Features::default()).await;
     let attach = server.hear_attach().await;
     let wanted = attach.streams.iter().find(|wanted| wanted.stream == StreamId::Stdout).unwrap();
     assert_eq!((wanted.from, wanted.window), (Position::At(INITIAL_WINDOW), 0));

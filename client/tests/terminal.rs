@@ -1,5 +1,5 @@
-//! Jobs on a terminal, with a server that a test has in its hand: how they are asked for, also again, and what a server is spared
-//! that knows no terminals.
+//! Jobs on a terminal and with control descriptors, with a server that a test has in its hand: how they are asked for, also again, and
+//! what a server is spared that knows no such things.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,84 +7,18 @@
     reason = "a test ends at the first thing that is not as it should be"
 )]
 
-use std::time::Duration;
+mod support {
+    pub(crate) mod server;
+}
 
-use bytes::BytesMut;
-use client::{Client, Error, Target, Terminal, WindowSize};
-use common::connection::packet_bytes;
-use common::frame::{self, JobNumber};
-use common::greeting::{Close, CloseCode, Features, VERSION, Welcome};
+use client::{Error, Terminal, WindowSize};
+use common::frame::StreamId;
+use common::greeting::{Close, CloseCode, Features};
 use common::job::{Extra, Program};
-use common::message::{ClientMessage, Order, ServerMessage};
+use common::message::{ClientMessage, Order, Position, ServerMessage};
 use common::packet::Packet;
-use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use support::server::{DEADLINE, JOB, Server, listen};
 use tokio::time::timeout;
-
-/// Far more than anything here takes; it ends a test that would hang.
-const DEADLINE: Duration = Duration::from_secs(10);
-
-const JOB: JobNumber = JobNumber(1);
-
-struct Server {
-    stream: UnixStream,
-    arrived: BytesMut,
-}
-
-impl Server {
-    async fn accept(listener: &UnixListener, features: Features) -> Self {
-        let (stream, _) = timeout(DEADLINE, listener.accept()).await.unwrap().unwrap();
-        let mut server = Self { stream, arrived: BytesMut::new() };
-        let Packet::Hello(hello) = server.hear().await else { panic!("no greeting") };
-        assert!(hello.features.contain(Features::TERMINALS));
-        server
-            .say(Packet::Welcome(Welcome { version: VERSION, software: "test".to_owned(), features }))
-            .await;
-        server
-    }
-
-    async fn hear(&mut self) -> Packet<ClientMessage> {
-        timeout(DEADLINE, async {
-            loop {
-                if let Some(frame) = frame::decode(&mut self.arrived).unwrap() {
-                    return Packet::from_frame(frame).unwrap();
-                }
-                assert_ne!(
-                    self.stream.read_buf(&mut self.arrived).await.unwrap(),
-                    0,
-                    "the client has closed"
-                );
-            }
-        })
-        .await
-        .unwrap_or_else(|_| panic!("the client says nothing"))
-    }
-
-    async fn hear_request(&mut self) -> ClientMessage {
-        match self.hear().await {
-            Packet::Message { job: JOB, message } => message,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    async fn say(&mut self, packet: Packet<ServerMessage>) {
-        self.stream.write_all(&packet_bytes(packet).unwrap()).await.unwrap();
-    }
-
-    async fn tell(&mut self, message: ServerMessage) {
-        self.say(Packet::Message { job: JOB, message }).await;
-    }
-}
-
-async fn listen() -> (TempDir, UnixListener, Client) {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("socket");
-    let listener = UnixListener::bind(&path).unwrap();
-    let target: Target = format!("unix:{}", path.display()).parse().unwrap();
-    let client = Client::connect(&target).await.unwrap();
-    (directory, listener, client)
-}
 
 fn size(rows: u16) -> WindowSize {
     WindowSize { rows, columns: 80, width: 0, height: 0 }
@@ -130,6 +64,7 @@ async fn a_terminal_is_asked_for_until_it_is_there_and_each_size_is_said_until_i
     job.resize(size(27)).unwrap();
     server.tell(ServerMessage::Attached(attached)).await;
     assert_eq!(server.hear_request().await, order, "which may be lost");
+    server.tell(ServerMessage::Applied { sequence: 1 }).await;
     let next = server.hear_request().await;
     let last = ClientMessage::Order { sequence: 2, order: Order::Resize(size(27)) };
     assert_eq!(next, last);
@@ -168,4 +103,78 @@ async fn a_size_is_said_once_the_job_is_known_to_have_a_terminal() {
     server.tell(ServerMessage::OnTerminal { size: size(24) }).await;
     let last = ClientMessage::Order { sequence: 2, order: Order::Resize(size(2)) };
     assert_eq!(server.hear_request().await, last);
+}
+
+#[tokio::test]
+async fn what_a_job_is_told_is_said_until_it_is_taken_each_as_often_as_it_was_told() {
+    let (_directory, listener, client) = listen().await;
+    let mut job = client.command("sh").control(true).start().await.unwrap();
+    let mut server = Server::accept(&listener, Features::KNOWN).await;
+    let ClientMessage::StartWith { extras, .. } = server.hear_request().await else { panic!() };
+    assert_eq!(extras, [Extra::Control]);
+    server.tell(ServerMessage::Started { process_id: 1, grace_ms: Some(60_000) }).await;
+    let order = |sequence, text: &str| ClientMessage::Order { sequence, order: Order::Control(text.into()) };
+    for (sequence, text) in [(1, "a\n"), (2, "b\n"), (3, "b\n")] {
+        job.tell(text.into()).unwrap();
+        assert_eq!(server.hear_request().await, order(sequence, text));
+    }
+    let bytes = common::control::record(7, 0, b"P");
+    let length = bytes.len() as u64;
+    server.say(Packet::Data { job: JOB, stream: StreamId::Control, offset: 0, bytes: bytes.clone() }).await;
+    let mut control = job.control.take().unwrap();
+    assert_eq!(timeout(DEADLINE, control.next()).await.unwrap(), Some(bytes));
+    drop(server);
+
+    let mut server = Server::accept(&listener, Features::KNOWN).await;
+    let ClientMessage::Attach(attach) = server.hear_request().await else { panic!() };
+    let wanted = attach.streams.iter().find(|wanted| wanted.stream == StreamId::Control).unwrap();
+    assert_eq!(wanted.from, Position::At(length));
+    let attached = common::message::Attached {
+        id: attach.job,
+        process_id: Some(1),
+        grace_ms: Some(60_000),
+        streams: Vec::new(),
+        stdin: None,
+        applied: 1,
+    };
+    server.tell(ServerMessage::Attached(attached)).await;
+    assert_eq!(server.hear_request().await, order(2, "b\n"));
+    assert_eq!(server.hear_request().await, order(3, "b\n"));
+    server.tell(ServerMessage::Declined { sequence: 2, reason: "why".to_owned() }).await;
+    // Said once, in place of what is told next.
+    let error = timeout(DEADLINE, async {
+        loop {
+            match job.tell("".into()) {
+                Ok(()) => tokio::task::yield_now().await,
+                Err(error) => return error,
+            }
+        }
+    });
+    assert!(matches!(error.await.unwrap(), Error::Declined { reason, .. } if reason == "why"));
+    job.tell("c\n".into()).unwrap();
+    assert_eq!(server.hear_request().await, order(4, "c\n"));
+}
+
+#[tokio::test]
+async fn a_server_that_knows_terminals_and_no_control_is_named_as_too_old_for_that() {
+    let (_directory, listener, client) = listen().await;
+    let job = client.command("sh").terminal(terminal()).control(true).start().await.unwrap();
+    let _server = Server::accept(&listener, Features::TERMINALS).await;
+    let error = job.started().await.unwrap_err();
+    assert!(matches!(error, Error::TooOld { what: "control descriptors" }), "{error:?}");
+    let error = client.command("sh").control(true).start().await.unwrap_err();
+    assert!(matches!(error, Error::TooOld { what: "control descriptors" }), "{error:?}");
+}
+
+#[tokio::test]
+async fn reports_that_were_not_asked_for_end_the_connection() {
+    let (_directory, listener, client) = listen().await;
+    let job = client.command("true").start().await.unwrap();
+    let mut server = Server::accept(&listener, Features::KNOWN).await;
+    server.hear_request().await;
+    server.tell(ServerMessage::Started { process_id: 1, grace_ms: None }).await;
+    server.say(Packet::Data { job: JOB, stream: StreamId::Control, offset: 0, bytes: "x".into() }).await;
+    let Packet::Close(close) = server.hear().await else { panic!() };
+    assert_eq!(close.code, CloseCode::Violation);
+    timeout(DEADLINE, job.wait()).await.unwrap().unwrap_err();
 }

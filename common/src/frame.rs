@@ -2,11 +2,15 @@
 //!
 //! Must not know what a payload means; that is for [`crate::greeting`], [`crate::message`] and [`crate::packet`].
 
+mod outputs;
+
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use outputs::Outputs;
 
 use crate::limits;
 
@@ -90,11 +94,13 @@ pub enum StreamId {
     Stdout = 1,
     /// The command's diagnostics.
     Stderr = 2,
+    /// What it reports on its control descriptor. 3 and 4 are retired.
+    Control = 5,
 }
 
 impl StreamId {
     /// Every stream there is in this version.
-    pub const ALL: [Self; 3] = [Self::Stdin, Self::Stdout, Self::Stderr];
+    pub const ALL: [Self; 4] = [Self::Stdin, Self::Stdout, Self::Stderr, Self::Control];
 
     /// The stream with this wire number.
     pub fn from_number(number: u8) -> Option<Self> {
@@ -122,6 +128,7 @@ impl fmt::Display for StreamId {
             Self::Stdin => "stdin",
             Self::Stdout => "stdout",
             Self::Stderr => "stderr",
+            Self::Control => "control",
         })
     }
 }

@@ -36,12 +36,21 @@ impl Features {
     /// Jobs on a terminal, and login shells: `StartWith` with a terminal, the order to resize it, `OnTerminal`.
     pub const TERMINALS: Self = Self(1);
 
+    /// Jobs with control descriptors: `StartWith` with control, the order that says something to one, stream 5.
+    pub const CONTROL: Self = Self(2);
+
     /// All that this crate has messages for.
-    pub const KNOWN: Self = Self::TERMINALS;
+    pub const KNOWN: Self = Self::TERMINALS.and(Self::CONTROL);
 
     /// What the bits of a greeting stand for; those that have no name yet stand for nothing.
     fn from_bits(bits: u32) -> Self {
         Self(bits.to_le_bytes().first().map_or(0, |low| low & Self::KNOWN.0))
+    }
+
+    /// These and `others`.
+    #[must_use]
+    pub const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     /// Whether all of `others` are among these.

@@ -12,6 +12,7 @@ mod resources;
 mod signal;
 mod spec;
 mod terminal;
+pub mod terminal_modes;
 
 pub use byte_string::ByteString;
 pub(crate) use byte_string::bounded;

@@ -15,6 +15,7 @@
 //! - [`job`]: ids, specifications, signals and outcomes
 //! - `encoding`: the one place that knows the serialisation
 //! - [`message`]: requests and responses
+//! - [`control`]: what a job with control descriptors reports
 //! - [`record`]: the same for what is kept in files
 //! - [`packet`]: what a frame means, typed by the direction it travels in
 //! - [`stream`]: the rules of offsets, acknowledgements and windows, and the queues that obey them
@@ -28,6 +29,7 @@ pub mod buffer;
 pub mod calendar;
 pub mod config;
 pub mod connection;
+pub mod control;
 pub mod duration;
 mod encoding;
 pub mod endpoint;

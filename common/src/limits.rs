@@ -45,6 +45,13 @@ pub const TERMINAL_MODES: usize = 64;
 /// Extras of a job, of which there is one of each kind: more kinds than there will be.
 pub const EXTRAS: usize = 8;
 
+/// Bytes that a job has written on its control descriptor and that travel as one record: what a write to a pipe keeps together
+/// (`PIPE_BUF`, pipe(7)).
+pub const CONTROL_RECORD: usize = 4096;
+
+/// Bytes that a job may be told by its control descriptor before it has read them. As much as one order can carry.
+pub const CONTROL_WAITING: usize = REQUEST_PAYLOAD;
+
 /// Words of a command. The request's size is what bounds memory; this bounds the work of looking at them.
 pub const ARGUMENTS: usize = 4096;
 

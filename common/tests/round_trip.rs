@@ -80,8 +80,9 @@ fn window_size() -> impl Strategy<Value = WindowSize> {
 
 fn extra() -> impl Strategy<Value = Extra> {
     let mode = any::<(u8, u32)>().prop_map(|(code, value)| TerminalMode { code, value });
-    (byte_string(), window_size(), vec(mode, 0..=limits::TERMINAL_MODES))
-        .prop_map(|(name, size, modes)| Extra::Terminal(Terminal { name, size, modes }))
+    let terminal = (byte_string(), window_size(), vec(mode, 0..=limits::TERMINAL_MODES))
+        .prop_map(|(name, size, modes)| Extra::Terminal(Terminal { name, size, modes }));
+    prop_oneof![terminal, Just(Extra::Control)]
 }
 
 fn attachment() -> impl Strategy<Value = AttachmentId> {
@@ -114,6 +115,7 @@ fn order() -> impl Strategy<Value = Order> {
         Just(Order::Cancel),
         Just(Order::Keep),
         window_size().prop_map(Order::Resize),
+        byte_string().prop_map(Order::Control),
     ]
 }
 
@@ -266,7 +268,7 @@ fn server_message() -> impl Strategy<Value = ServerMessage> {
 }
 
 fn features() -> impl Strategy<Value = Features> {
-    prop::sample::select(vec![Features::default(), Features::TERMINALS])
+    prop::sample::select(vec![Features::default(), Features::TERMINALS, Features::CONTROL, Features::KNOWN])
 }
 
 fn hello<M: Debug>() -> impl Strategy<Value = Packet<M>> {

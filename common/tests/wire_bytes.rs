@@ -100,6 +100,7 @@ fn request_on_the_page(message: &ClientMessage) -> &'static str {
             Order::Cancel => "2 cancel",
             Order::Keep => "2 keep",
             Order::Resize(_) => "2 resize",
+            Order::Control(_) => "2 control",
         },
         ClientMessage::Leave => "3",
         ClientMessage::List { .. } => "4",
@@ -172,7 +173,7 @@ fn numbers<M>(rows: Vec<Row<M>>, name: impl Fn(&M) -> &'static str) -> BTreeSet<
 fn every_message_has_its_number_and_a_row() {
     let requests = numbers(client_rows(), request_on_the_page);
     let attach = ["1 writer", "1 reader", "1 snapshot", "1 controller"];
-    let order = ["2 signal", "2 cancel", "2 keep", "2 resize"];
+    let order = ["2 signal", "2 cancel", "2 keep", "2 resize", "2 control"];
     let expected =
         ["0 argv", "0 shell", "0 login", "3", "4", "5", "6"].into_iter().chain(attach).chain(order);
     assert_eq!(requests, expected.collect());
@@ -249,6 +250,7 @@ fn streams_and_signals_have_their_numbers() {
             StreamId::Stdin => 0,
             StreamId::Stdout => 1,
             StreamId::Stderr => 2,
+            StreamId::Control => 5,
         };
         assert_eq!(u8::from(stream), number, "{stream}");
     }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use common::job::{ByteString, Extras, Program, Spec, Variable};
 use common::keys::PublicKey;
 use common::keys::authorized_keys::Options;
+use common::message::Order;
 use thiserror::Error;
 
 /// Names that a restricted key may give variables; `LC_…` beside them. They say how output looks, and steer no program
@@ -130,8 +131,8 @@ pub(crate) enum Action<'a> {
     Start(&'a mut Spec, &'a Extras),
     /// Hold of a job of its own.
     Attach,
-    /// An order to a job that it has hold of.
-    Order,
+    /// This order to a job that it has hold of.
+    Order(&'a Order),
     /// To see which jobs are its own.
     List,
     /// To have a job of its own forgotten.
@@ -145,14 +146,23 @@ pub(crate) enum Action<'a> {
 pub(crate) fn authorize(principal: &Principal, action: Action<'_>) -> Result<(), Denial> {
     match action {
         Action::Start(spec, extras) => authorize_start(&principal.options, spec, extras),
+        Action::Order(Order::Control(_)) => authorize_control(&principal.options),
         // Whose jobs are within reach is the scope's business.
-        Action::Ping | Action::Attach | Action::Order | Action::List | Action::Forget => Ok(()),
+        Action::Ping | Action::Attach | Action::Order(_) | Action::List | Action::Forget => Ok(()),
     }
+}
+
+/// What a job is told by its control descriptor is what it runs: not for a key that may run one thing, or not anything.
+fn authorize_control(options: &Options) -> Result<(), Denial> {
+    if options.is_restricted() { Err(Denial::Shell) } else { Ok(()) }
 }
 
 fn authorize_start(options: &Options, spec: &mut Spec, extras: &Extras) -> Result<(), Denial> {
     if extras.terminal.is_some() && !options.may_have_terminal() {
         return Err(Denial::Terminal);
+    }
+    if extras.control {
+        authorize_control(options)?;
     }
     if options.is_restricted() {
         let refused = spec.environment.iter().find(|variable| !is_harmless(&variable.name));
@@ -226,6 +236,9 @@ pub(crate) enum Denial {
     /// The key has no `pty`.
     #[error("this key may not have a terminal")]
     Terminal,
+    /// The key is restricted, or for one command.
+    #[error("this key may not have an interactive shell")]
+    Shell,
     /// The key is for one command, which has its own idea of where it runs.
     #[error("this key may not choose a directory")]
     Directory,
@@ -239,10 +252,33 @@ mod tests {
 
     /// What becomes of a login shell on a terminal, or without one, with a key of these options.
     fn start(options: &str, terminal: bool) -> Result<Spec, Denial> {
-        let principal = Principal::let_in(Peer::User { uid: 1 }, options.parse().unwrap());
+        start_with(options, &Extras { terminal: terminal.then(Terminal::default), control: false })
+    }
+
+    fn start_with(options: &str, extras: &Extras) -> Result<Spec, Denial> {
+        let principal = principal(options);
         let mut spec = Spec::new(Program::LoginShell);
-        let extras = Extras { terminal: terminal.then(Terminal::default) };
-        authorize(&principal, Action::Start(&mut spec, &extras)).map(|()| spec)
+        authorize(&principal, Action::Start(&mut spec, extras)).map(|()| spec)
+    }
+
+    fn principal(options: &str) -> Principal {
+        Principal::let_in(Peer::User { uid: 1 }, options.parse().unwrap())
+    }
+
+    #[test]
+    fn control_is_for_keys_that_may_run_anything_whenever_it_is_wanted() {
+        let control = Extras { terminal: None, control: true };
+        let order = Order::Control("reboot".into());
+        for options in ["restrict", "restrict,pty", r#"command="make""#] {
+            assert_eq!(start_with(options, &control), Err(Denial::Shell), "{options}");
+            let principal = principal(options);
+            assert_eq!(authorize(&principal, Action::Order(&order)), Err(Denial::Shell), "{options}");
+            assert_eq!(authorize(&principal, Action::Order(&Order::Cancel)), Ok(()), "{options}");
+        }
+        for options in ["", "no-pty"] {
+            assert!(start_with(options, &control).is_ok(), "{options}");
+            assert_eq!(authorize(&principal(options), Action::Order(&order)), Ok(()), "{options}");
+        }
     }
 
     #[test]

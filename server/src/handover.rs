@@ -42,7 +42,7 @@ pub(crate) struct HandedJobs {
 impl HandedJobs {
     /// The form of `state`. Whoever changes it counts this up: a program that knows only an older form is not sound as a
     /// successor. 0: there is nothing in it.
-    pub(crate) const FORMAT: u16 = 1;
+    pub(crate) const FORMAT: u16 = 2;
 }
 
 /// What this program got from the one before it.

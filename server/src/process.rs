@@ -36,8 +36,8 @@ pub(crate) use handed::{HandedCgroups, HandedGroup, HandedProcess};
 pub(crate) use identity::{machine, started, ticks_at};
 pub(crate) use journal::LeftJournal;
 pub(crate) use remains::{Remains, end as end_remains};
-pub(crate) use spawn::{Prepared, SpawnError, Spawned};
-pub(crate) use system::register;
+pub(crate) use spawn::{ControlEnds, Prepared, SpawnError, Spawned};
+pub(crate) use system::{register, register_reading};
 pub(crate) use terminal::{is_key, is_terminal, resize, signal_foreground, size, type_end};
 use tree::Tree;
 

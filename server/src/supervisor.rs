@@ -217,7 +217,7 @@ pub(crate) async fn stay(charge: Charge, service: &Arc<Service>) -> io::Result<(
         };
         let record = record_start(&job, &custody);
         let run = async {
-            let ended = job::run(&job, start.spec, extras.terminal, permission, service).await;
+            let ended = job::run(&job, start.spec, extras, permission, service).await;
             conclude(&job, &custody, &output, ended).await;
         };
         tokio::join!(run, record);

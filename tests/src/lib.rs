@@ -13,6 +13,9 @@
 //! - [`flood`]: what attacks are made of
 //! - [`Terminal`]: a terminal, with the test before it
 //! - [`Screen`]: the same with an emulator behind it, for what a person sees
+//! - [`Repl`]: the prompt on such a screen
+//! - [`has_own_home`]: a test in a process of its own
+//! - [`picture`]: what is on one, drawn
 //! - [`wait_until`]: the only place that pauses; everything else waits for something to happen
 #![allow(
     clippy::unwrap_used,
@@ -24,6 +27,7 @@
 
 pub mod enrolment;
 pub mod flood;
+mod home;
 mod keys;
 mod manager;
 mod network;
@@ -32,15 +36,18 @@ mod processes;
 pub mod proxy;
 mod raw_listener;
 mod raw_peer;
+mod repl;
 mod running;
 mod sandbox;
 mod screen;
+mod svg;
 mod terminal;
 mod test_server;
 mod tls;
 mod wait;
 mod wire;
 
+pub use home::has_own_home;
 pub use keys::{client_key, host_key, strange_key};
 pub use manager::{Manager, Said};
 pub use network::{Network, Place};
@@ -50,9 +57,11 @@ pub use processes::{
 };
 pub use raw_listener::RawListener;
 pub use raw_peer::{RawClient, RawPeer, RawServer, order, start, start_as, start_spec};
+pub use repl::Repl;
 pub use running::{Ran, Running};
 pub use sandbox::Sandbox;
 pub use screen::Screen;
+pub use svg::picture;
 pub use terminal::Terminal;
 pub use test_server::{ServerOptions, TestServer, WITHOUT_CGROUPS};
 pub use wait::{DEADLINE, wait_until, within};

@@ -94,18 +94,21 @@ impl RawListener {
         }
     }
 
-    /// Takes the next connection, greets it and hears its first START; gives the job's number as well.
+    /// Takes the next connection, greets it as one that has all features, and hears its first START, of either kind; gives the job's number as well.
     #[track_caller]
     pub fn accept_job(&self) -> (RawServer, u32) {
         let mut peer = self.accept();
         peer.send(Packet::Welcome(Welcome {
             version: VERSION,
             software: "raw server".to_owned(),
-            features: Features::default(),
+            features: Features::KNOWN,
         }));
         loop {
             match peer.hear() {
-                Some(Packet::Message { job, message: ClientMessage::Start { .. } }) => return (peer, job.0),
+                Some(Packet::Message {
+                    job,
+                    message: ClientMessage::Start { .. } | ClientMessage::StartWith { .. },
+                }) => return (peer, job.0),
                 Some(_) => {}
                 None => panic!("the client closed without a START"),
             }

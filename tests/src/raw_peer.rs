@@ -214,10 +214,12 @@ impl RawServer {
 
     /// Says that the job has exited with 0 after this much output.
     pub fn send_success(&mut self, job: u32, stdout: u64, stderr: u64) {
-        let totals = vec![
-            StreamTotal { stream: StreamId::Stdout, bytes: stdout },
-            StreamTotal { stream: StreamId::Stderr, bytes: stderr },
-        ];
+        self.send_success_after(job, &[(StreamId::Stdout, stdout), (StreamId::Stderr, stderr)]);
+    }
+
+    /// The same with what has come of each stream.
+    pub fn send_success_after(&mut self, job: u32, totals: &[(StreamId, u64)]) {
+        let totals = totals.iter().map(|&(stream, bytes)| StreamTotal { stream, bytes }).collect();
         let ended = Ended { totals, ..Ended::without_output(Outcome::Exited(0)) };
         self.send_message(job, ServerMessage::Ended(ended));
     }

@@ -29,6 +29,7 @@ pub struct Screen {
     own: File,
     path: PathBuf,
     emulator: Parser<Answers>,
+    bytes: Vec<u8>,
 }
 
 /// What the emulator says to the program of its own accord.
@@ -70,7 +71,7 @@ impl Screen {
         tcsetwinsize(&own, size(rows, columns)).unwrap();
         let emulator =
             Parser::new_with_callbacks(count(rows), count(columns), SCROLLBACK, Answers::default());
-        Self { own: own.into(), path, emulator }
+        Self { own: own.into(), path, emulator, bytes: Vec::new() }
     }
 
     /// Where a program finds its end.
@@ -116,6 +117,11 @@ impl Screen {
         tcsetwinsize(&self.own, size(rows, columns)).unwrap();
     }
 
+    /// The emulator's own view of it.
+    pub fn shown(&mut self) -> &vt100::Screen {
+        self.show()
+    }
+
     /// All that is on the screen, without the blanks at the ends of lines.
     pub fn text(&mut self) -> String {
         self.show().contents()
@@ -125,6 +131,12 @@ impl Screen {
     pub fn row(&mut self, row: u16) -> String {
         let (_, columns) = self.show().size();
         self.show().rows(0, columns.get()).nth(row.into()).unwrap_or_default()
+    }
+
+    /// All that was ever written to it, as it was written.
+    pub fn written(&mut self) -> &[u8] {
+        self.show();
+        &self.bytes
     }
 
     /// Row and column of the cursor, from 0.
@@ -171,7 +183,10 @@ impl Screen {
         let mut bytes = [0; 4096];
         loop {
             match self.own.read(&mut bytes) {
-                Ok(read @ 1..) => self.emulator.process(&bytes[..read]),
+                Ok(read @ 1..) => {
+                    self.bytes.extend(&bytes[..read]);
+                    self.emulator.process(&bytes[..read]);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // Nothing for now, or nobody at the other end (EIO).
                 Ok(0) | Err(_) => break,

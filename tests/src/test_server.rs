@@ -118,13 +118,18 @@ impl TestServer {
 
     /// A connection of the library's, inside this process: its home is the developer's, so nothing is read from there.
     pub async fn connect(&self) -> client::Client {
+        self.connect_by(self.address()).await
+    }
+
+    /// The same, by way of a proxy at `address`.
+    pub async fn connect_by(&self, address: &str) -> client::Client {
         let key = PrivateKey::from_openssh(client_key().to_openssh("").as_bytes(), None).unwrap();
         // A file that is there is read, with all directories above it looked at: here they are anybody's.
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let known = format!("known_in_this_process.{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let access = Access::new(Arc::new(key), self.settings_path(&known))
             .unknown_hosts(UnknownHosts::Expect(host_key().public().fingerprint()));
-        let target = self.address().parse().unwrap();
+        let target = address.parse().unwrap();
         within("the client connects", client::Client::connect_with(&target, &access)).await.unwrap()
     }
 

@@ -27,6 +27,22 @@ fn blank_lines_and_comments_do_nothing() {
 }
 
 #[test]
+fn a_command_may_take_several_lines() {
+    let server = TestServer::start();
+    let script = "for word in one two\ndo\n  echo $word\n\ndone\ncat <<'END'\nit's $HOME\n:quit\nEND\necho 'three\nfour'\n";
+    assert_eq!(repl(&server, &[], script).succeeds(), "one\ntwo\nit's $HOME\n:quit\nthree\nfour\n");
+}
+
+#[test]
+fn a_message_names_the_first_line_of_a_command() {
+    let server = TestServer::start();
+    let script = "true\nif true\nthen\n  (exit 3)\nfi\ntrue\nfi\ntrue\n";
+    let errors = repl(&server, &["repl"], script).exits(0).errors();
+    assert!(errors.contains("line 2: exit 3\n"), "{errors}");
+    assert!(errors.contains("line 7: exit "), "{errors}");
+}
+
+#[test]
 fn the_directory_lasts() {
     let server = TestServer::start();
     let directory = server.directory("some where", 0o755);
@@ -36,11 +52,18 @@ fn the_directory_lasts() {
 }
 
 #[test]
-fn every_line_has_the_id_of_its_own_job() {
+fn all_lines_are_one_job_and_one_shell() {
     let server = TestServer::start();
-    let ids = repl(&server, &["repl"], "env | grep ^TELEX_JOB_ID=\nenv | grep ^TELEX_JOB_ID=\n").succeeds();
+    let ids = repl(&server, &["repl"], "echo $TELEX_JOB_ID $$\necho $TELEX_JOB_ID $$\n").succeeds();
     let ids: Vec<_> = ids.lines().collect();
-    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    assert!(ids.len() == 2 && ids[0] == ids[1], "{ids:?}");
+}
+
+#[test]
+fn whatever_lasts_in_a_shell_lasts() {
+    let server = TestServer::start();
+    let script = "f() { echo \"f $1 $word\"; }; word=here; umask 027; set -f\nf 1; umask; echo *\nset +f; trap 'echo bye' EXIT\n";
+    assert_eq!(repl(&server, &["repl"], script).succeeds(), "f 1 here\n0027\n*\nbye\n");
 }
 
 #[test]
@@ -79,7 +102,7 @@ fn exit_leaves_and_nothing_behind_it_runs() {
 #[test]
 fn the_exit_of_another_shell_is_its_own() {
     let server = TestServer::start();
-    let script = "(exit 3)\nsh -c 'exit 4'\nkill -VTALRM $$\necho goes on\n";
+    let script = "(exit 3)\nsh -c 'exit 4'\nsh -c 'kill -VTALRM $$'\necho goes on\n";
     let ran = repl(&server, &["repl"], script).exits(0);
     assert_eq!(ran.text(), "goes on\n");
     let errors = ran.errors();
@@ -92,11 +115,37 @@ fn the_exit_of_another_shell_is_its_own() {
 #[test]
 fn an_outcome_other_than_0_is_said_on_stderr() {
     let server = TestServer::start();
-    let ran = repl(&server, &["repl"], "true\n(exit 42)\necho out\nkill -TERM $$\ntrue\n").exits(0);
+    let script = "true\n(exit 42)\necho out\nsh -c 'kill -TERM $$'\ntrue\n";
+    let ran = repl(&server, &["repl"], script).exits(0);
     assert_eq!(ran.text(), "out\n");
     let errors = ran.errors();
-    assert_eq!(errors.lines().count(), 2, "{errors}");
-    assert!(errors.contains("exit 42") && errors.contains("SIGTERM"), "{errors}");
+    let ours: Vec<_> = errors.lines().filter(|line| line.starts_with("client: ")).collect();
+    assert_eq!(ours, ["client: line 2: exit 42", "client: line 4: exit 143, as after SIGTERM"], "{errors}");
+}
+
+#[test]
+fn a_line_that_ends_the_shell_ends_the_session() {
+    let server = TestServer::start();
+    let ran = repl(&server, &["repl"], "echo out\nkill -KILL $$\necho never\n").exits(137);
+    assert_eq!(ran.text(), "out\n");
+    assert_eq!(ran.errors(), "client: line 2: killed by SIGKILL\n");
+}
+
+#[test]
+fn set_e_ends_the_session_at_a_command_that_fails_and_at_nothing_else() {
+    let server = TestServer::start();
+    let script = "(exit 5)\nset -e\necho \"$?\"\nfalse || echo goes on\n(exit 6)\necho never\n";
+    assert_eq!(repl(&server, &["repl"], script).exits(6).text(), "0\ngoes on\n");
+}
+
+#[test]
+fn no_output_pretends_that_a_line_is_done() {
+    let server = TestServer::start();
+    // What the shell says on its own descriptor; a command has no such descriptor.
+    let script = "printf 'P1 1 9 /\\0' >&9\nprintf 'P1 1 9 /\\0'; sleep 0.2; echo \" whole\"\n";
+    let ran = repl(&server, &["repl"], script).exits(0);
+    assert_eq!(ran.text(), "P1 1 9 /\0 whole\n");
+    assert!(ran.errors().contains("line 1: exit"), "{ran:?}");
 }
 
 #[test]

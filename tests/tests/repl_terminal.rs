@@ -55,12 +55,12 @@ impl<'a> Terminal<'a> {
         self.wait_for_screen(text, |screen| screen.contains(text));
     }
 
-    /// Waits until the last line is a prompt in `directory`.
+    /// Waits until the last line is a prompt in `directory`, whatever it notes before.
     #[track_caller]
     fn wait_for_prompt(&self, directory: &str) {
         let prompt = format!("{}:{directory}$", self.server.address());
         self.wait_for_screen(&prompt, |screen| {
-            screen.lines().last().is_some_and(|line| line.trim() == prompt)
+            screen.lines().last().is_some_and(|line| line.trim().ends_with(&prompt))
         });
     }
 
@@ -100,8 +100,9 @@ fn an_outcome_other_than_0_is_shown() {
     let server = TestServer::start();
     let terminal = Terminal::with_repl(&server);
     terminal.line("cd /tmp; (exit 3)");
-    terminal.wait_for("exit 3\n");
+    terminal.wait_for("[3] ");
     terminal.wait_for_prompt("/tmp");
+    terminal.wait_for("\n[3] ");
 }
 
 #[test]

@@ -137,3 +137,19 @@ fn without_a_terminal_nothing_is_started_and_that_is_said() {
          on a terminal in any case: client run -tt \"…\"\n"
     );
 }
+#[test]
+fn one_that_was_left_to_the_server_is_there_again_under_its_id() {
+    let server = TestServer::start();
+    let mut session = Session::at_prompt(&server, &["--id", "desk"]);
+    session.line("left=behind");
+    session.line("echo se''t");
+    session.screen.wait_for("set");
+    session.screen.keys(b"\x1cd");
+    assert_eq!(session.ends().code(), Some(0), "{}", session.screen.text());
+    let mut again = Session::start(&server, &["--id", "desk"]);
+    again.screen.wait_for("set");
+    again.line("echo \"found $left\"");
+    again.screen.wait_for("found behind");
+    again.line("exit 3");
+    assert_eq!(again.ends().code(), Some(3));
+}

@@ -1,7 +1,8 @@
 //! `run -t` as a person has it, with the real programs: what is typed gets there once and is shown once, the size follows the
 //! window, and a command ends there as it would here. What becomes of the terminal here is in `terminal_restored`.
 //!
-//! What the line and the server can do to it is in `lines`, full-screen programs are in `programs`.
+//! What the line and the server can do to it is in `lines`, full-screen programs are in `programs`, who comes later is in `attached`, what is said of a
+//! lost line is in `bar`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +11,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "terminal/attached.rs"]
+mod attached;
+#[path = "terminal/bar.rs"]
+mod bar;
 #[path = "terminal/lines.rs"]
 mod lines;
 #[path = "terminal/programs.rs"]
@@ -101,6 +106,29 @@ fn the_size_is_the_windows_from_the_first_line_on() {
     }
     session.screen.keys(b"\x03");
     session.exits(3);
+}
+
+#[test]
+fn keys_that_are_not_the_usual_ones_here_are_not_there() {
+    let server = TestServer::start();
+    let shell = "stty erase '^H' stop undef -ixon; exec \"$@\"";
+    let mut command = server.command("/bin/bash");
+    let client = server.client();
+    command.args(["-c", shell, "bash"]).arg(client.get_program()).args(client.get_args());
+    command.args(["run", "-t", "stty -a; read -r line; echo \"got $line\""]);
+    command.envs(client.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut session = Session::start(&server, &command);
+    session.screen.wait_for("erase = ^H;");
+    let text = session.screen.text();
+    assert!(
+        text.contains("stop = <undef>;") && text.contains("-ixon") && text.contains("intr = ^C;"),
+        "{text}"
+    );
+    session.before = session.screen.modes();
+    session.screen.wait_for("echoke");
+    session.screen.keys(b"one\x08\x08wl\r");
+    session.screen.wait_for("got owl");
+    wait_until("the client ends", DEADLINE, || session.client.try_wait().unwrap().is_some());
 }
 
 #[test]

@@ -146,6 +146,35 @@ fn why_a_job_has_no_outcome() {
 }
 
 #[test]
+fn what_is_said_while_a_command_has_the_terminal() {
+    for lost in [false, true] {
+        let (sandbox, listener) = (Sandbox::new(), RawListener::new());
+        let terminal = Terminal::new();
+        let before = terminal.modes();
+        let mut client = sandbox.client();
+        let client = terminal
+            .start(&sandbox, client.args(["-H", &listener.address(), "run", "-t", "--grace", "0", "vi"]));
+        let (mut peer, job) = listener.accept_job();
+        peer.send_started(job);
+        wait_until("the terminal is raw", DEADLINE, || terminal.modes() != before);
+        if lost {
+            peer.send_eof(job, StreamId::Stdout, 0);
+            peer.send_eof(job, StreamId::Stderr, 0);
+            let ended = Ended::without_output(Outcome::Lost(HOSTILE.to_owned()));
+            peer.send_message(job, ServerMessage::Ended(ended));
+            peer.hear_close();
+        } else {
+            close(peer, CloseCode::Internal);
+        }
+        let ran = client.finish().exits(125);
+        let ran = ran.text() + &ran.errors();
+        assert!(ran.contains("52;c;ZXZpbA=="), "{ran}");
+        is_harmless(ran.replace("\r\n", "\n").as_bytes());
+        assert_eq!(terminal.modes(), before);
+    }
+}
+
+#[test]
 fn what_a_server_calls_itself() {
     let welcome = |listener: &RawListener, version| {
         let mut peer = listener.accept();
@@ -185,17 +214,18 @@ fn what_a_server_answers_that_is_none() {
 }
 
 #[test]
-fn why_a_repl_cannot_keep_its_state() {
+fn why_there_is_no_shell_for_the_prompt() {
     let shown = meets(&["repl"], |listener| {
         let (mut peer, job) = listener.accept_job();
         peer.send_started(job);
         peer.send_data(job, StreamId::Stderr, 0, HOSTILE.as_bytes());
-        peer.send_eof(job, StreamId::Stdout, 0);
-        peer.send_eof(job, StreamId::Stderr, HOSTILE.len() as u64);
-        peer.send_success(job, 0, HOSTILE.len() as u64);
+        let totals =
+            [(StreamId::Stdout, 0), (StreamId::Stderr, HOSTILE.len() as u64), (StreamId::Control, 0)];
+        totals.iter().for_each(|(stream, bytes)| peer.send_eof(job, *stream, *bytes));
+        peer.send_success_after(job, &totals);
         peer.hear_close();
     });
-    assert!(shown.contains("cannot keep state on the server"), "{shown}");
+    assert!(shown.contains("there is no shell for the prompt"), "{shown}");
 }
 
 #[test]

@@ -154,6 +154,15 @@ fn keys_go_as_they_are_typed_and_orders_do_not() {
 }
 
 #[test]
+fn the_help_names_the_key_that_is_in_use() {
+    let mut session = Session::start(&["--escape-key", "ctrl-]"], |_| {}, EDITOR);
+    session.screen.keys(b"\x1d?");
+    session.screen.wait_for("^]^]   one ^] for the command");
+    session.screen.keys(b"\x1d.");
+    session.ends_restored();
+}
+
+#[test]
 fn while_the_client_is_stopped() {
     let server = TestServer::start();
     let mut screen = Screen::new(24, 80);

@@ -114,6 +114,8 @@ pub(crate) struct JoinOptions {
 pub(crate) struct ReplOptions {
     /// Whether to stop at the first line that fails, with its exit code.
     pub(crate) errexit: bool,
+    /// The shell there, if not the user's own.
+    pub(crate) shell: Option<OsString>,
     /// File whose lines are run.
     pub(crate) file: Option<PathBuf>,
 }
@@ -302,6 +304,7 @@ impl ReplOptions {
         while let Some(token) = tokens.next()? {
             match token {
                 Token::Option(option) if option == "--errexit" => repl.errexit = true,
+                Token::Option(option) if option == "--shell" => repl.shell = Some(tokens.value(&option)?),
                 Token::Option(option) => server.take(&option, tokens)?,
                 Token::Word(file) if repl.file.is_none() => repl.file = Some(file.into()),
                 Token::Word(word) => return Err(tokens.unexpected(&word).into()),

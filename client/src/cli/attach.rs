@@ -1,5 +1,10 @@
 //! `attach`: goes on with a job as if `run` had started it here.
 
+use common::frame::StreamId;
+use common::job::WindowSize;
+use rustix::stdio::{stdin, stdout};
+use rustix::termios::isatty;
+
 use super::args::{AttachOptions, Beginning, Options};
 use super::call::{Call, tell_last};
 use super::connection::Connection;
@@ -9,7 +14,20 @@ use super::input::Input;
 use super::json::{Event, Narrator};
 use super::report::Reporter;
 use super::signals::Signals;
-use crate::{From, Position};
+use super::terminal::{self, Entry, Traces};
+use crate::error::Error;
+use crate::{From, KnownJob, Position};
+
+/// How much of what was written last is looked at for what is switched on. What full-screen programs have been writing for longer
+/// than that is not worth the time that it would take.
+const LOOKED_AT: u64 = 256 * 1024;
+
+/// A job's terminal, and how far its output had come when that was asked.
+#[derive(Debug, Clone, Copy)]
+struct RemoteTerminal {
+    size: WindowSize,
+    end: u64,
+}
 
 /// Attaches to the job; the exit code.
 pub(crate) async fn attach(options: &Options, attach: &AttachOptions, reporter: &Reporter) -> u8 {
@@ -29,20 +47,21 @@ async fn find<'a>(
     attach: &'a AttachOptions,
     reporter: &'a Reporter,
 ) -> Result<Call<'a>, Failure> {
-    let input = if attach.no_stdin || attach.read_only { Input::Nothing } else { Input::own()? };
+    let reads = !attach.no_stdin && !attach.read_only;
+    // Before anything else: what cannot be read is said before the server is asked.
+    let own = if reads { Input::own()? } else { Input::Nothing };
     let connection = Connection::open(options, reporter.program()).await?;
-    let known = connection.client.job(attach.job.clone());
-    let from = from(attach.from);
-    let found = if attach.read_only { known.follow(from).await } else { known.attach(from).await };
-    let job = match found {
-        Ok(job) => job,
+    let found = take_hold(connection.client.job(attach.job.clone()), attach, reporter).await;
+    let (job, terminal) = match found {
+        Ok(found) => found,
         Err(error) => {
             connection.end().await;
             return Err(error.into());
         }
     };
-    // Who only looks on leaves as any program does.
-    let signals = if attach.read_only { Signals::none() } else { Signals::install()? };
+    let input = if terminal.is_some_and(|terminal| terminal.keys) { Input::own_keys()? } else { own };
+    // Who only looks on leaves as any program does, unless there is something to be put right then.
+    let signals = if attach.read_only && terminal.is_none() { Signals::none() } else { Signals::install()? };
     Ok(Call {
         connection,
         job,
@@ -51,11 +70,84 @@ async fn find<'a>(
         signals,
         shown: &attach.shown,
         timeout: None,
-        late: attach.from == Beginning::Oldest,
+        late: beginning(attach, terminal.as_ref()) == Beginning::Oldest,
         read_only: attach.read_only,
-        terminal: None,
+        terminal,
         reporter,
     })
+}
+
+async fn take_hold(
+    known: KnownJob<'_>,
+    attach: &AttachOptions,
+    reporter: &Reporter,
+) -> Result<(crate::Job, Option<Entry>), Error> {
+    let is_shown = !attach.shown.json && (isatty(stdin()) || isatty(stdout()));
+    let remote = if is_shown { remote_terminal(&known).await? } else { None };
+    let entry = remote.map(|_| Entry {
+        keys: !attach.no_stdin && !attach.read_only && isatty(stdin()),
+        resizes: !attach.read_only,
+        told: None,
+        traces: Traces::default(),
+    });
+    if attach.read_only {
+        if let Some(remote) = remote {
+            say_if_it_does_not_fit(remote.size, reporter);
+        }
+        return Ok((known.follow(from(beginning(attach, entry.as_ref()))).await?, entry));
+    }
+    if let (Some(entry), Some(remote), None) = (entry, remote, attach.from)
+        && entry.keys
+        && let Some((traces, end)) = switched_on(&known, remote.end).await
+    {
+        let from = From::Each { stdout: Position::At(end), stderr: Position::Newest };
+        return Ok((known.attach(from).await?, Some(Entry { traces, ..entry })));
+    }
+    Ok((known.attach(from(beginning(attach, entry.as_ref()))).await?, entry))
+}
+
+/// Asks for the terminal that a job runs on; `None` if there is none, or the job is over.
+async fn remote_terminal(known: &KnownJob<'_>) -> Result<Option<RemoteTerminal>, Error> {
+    let job = known.clone().only(StreamId::Stdout).read(From::Newest).await?;
+    match job.wait().await {
+        // What there is to be read has been, and so all has been said.
+        Err(Error::Closed) => {}
+        Ok(_) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    Ok(job.terminal().map(|size| RemoteTerminal { size, end: job.began().stdout }))
+}
+
+/// What a job's programs have switched on in an emulator, and up to where that is known; `None` if nobody knows.
+async fn switched_on(known: &KnownJob<'_>, end: u64) -> Option<(Traces, u64)> {
+    let from = Position::At(end.saturating_sub(LOOKED_AT));
+    let last = From::Each { stdout: from, stderr: Position::Newest };
+    let mut job = known.clone().only(StreamId::Stdout).read(last).await.ok()?;
+    let mut output = job.stdout.take()?;
+    let (mut traces, mut at) = (Traces::default(), end.saturating_sub(LOOKED_AT));
+    while let Some((offset, bytes)) = output.next_at().await {
+        traces.see(&bytes);
+        at = offset + bytes.len() as u64;
+    }
+    Some((traces, at))
+}
+
+fn say_if_it_does_not_fit(theirs: WindowSize, reporter: &Reporter) {
+    let Some(ours) = terminal::size() else { return };
+    let [theirs, ours] = [theirs, ours].map(|size| (size.rows, size.columns));
+    if theirs != ours {
+        reporter.remark(format_args!(
+            "its terminal has {} rows of {} columns, and this one {} of {}: what it shows may look broken",
+            theirs.0, theirs.1, ours.0, ours.1
+        ));
+    }
+}
+
+/// From where its output is wanted. Where it can be painted anew, what was painted before is not.
+fn beginning(attach: &AttachOptions, terminal: Option<&Entry>) -> Beginning {
+    let usual =
+        if terminal.is_some_and(|terminal| terminal.keys) { Beginning::Now } else { Beginning::Oldest };
+    attach.from.unwrap_or(usual)
 }
 
 /// A number is one of stdout's; where stderr was then, nobody knows.

@@ -1,6 +1,6 @@
 //! A job in the foreground from its first byte to this program's exit code: `run` has started it, `attach` has found it.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::mem;
 use std::pin::pin;
@@ -27,7 +27,7 @@ use super::output::{Relayed, Streams};
 use super::report::{self, Reporter};
 use super::screen;
 use super::signals::Signals;
-use super::terminal::{Controls, HELP};
+use super::terminal::{self, Controls, Entry};
 use crate::error::Error;
 use crate::{Finished, Job, JobStdin, Line};
 
@@ -57,8 +57,8 @@ pub(crate) struct Call<'a> {
     pub(crate) late: bool,
     /// Whether it is only looked at.
     pub(crate) read_only: bool,
-    /// The size of its terminal as it was asked for, if it is on one.
-    pub(crate) terminal: Option<WindowSize>,
+    /// How it has the terminal here, if it is on one.
+    pub(crate) terminal: Option<Entry>,
     pub(crate) reporter: &'a Reporter,
 }
 
@@ -70,6 +70,14 @@ impl Call<'_> {
         if let Some(keyboard) = keyboard {
             keyboard.restore();
         }
+        let ending = match ending {
+            Ok(ending) => ending,
+            Err(signal) => {
+                report::end_echo(Some(signal));
+                self.leave(narrator).await;
+                return exit_code::of_signal(signal);
+            }
+        };
         match ending {
             Ending::Over { result: Ok(finished), relayed, signal } => {
                 if report::outcome(&finished, None, false).is_some() {
@@ -126,7 +134,7 @@ impl Call<'_> {
 
     /// The keys that leave the job, where there is somebody to type them and a server to leave it to.
     fn keyboard(&mut self) -> Option<Arc<Keyboard>> {
-        if self.terminal.is_some() {
+        if self.terminal.is_some_and(|terminal| terminal.keys) {
             return None;
         }
         let keyboard = Keyboard::open(&self.detach_keys())?;
@@ -141,12 +149,21 @@ impl Call<'_> {
         self.shown.detach_keys.clone().unwrap_or_default()
     }
 
-    async fn attend(&mut self, narrator: Option<&Narrator>, keyboard: Option<&Arc<Keyboard>>) -> Ending {
+    /// Stays with the job.
+    ///
+    /// # Errors
+    /// The signal that has ended this for somebody who only looks on.
+    async fn attend(
+        &mut self,
+        narrator: Option<&Narrator>,
+        keyboard: Option<&Arc<Keyboard>>,
+    ) -> Result<Ending, Signal> {
         let streams = Streams::take(&mut self.job);
         let stdin = self.job.stdin.take();
         self.stdin_began = stdin.as_ref().map_or(0, JobStdin::began);
         let (detach, escape) = (self.detach_keys(), self.shown.escape_key.unwrap_or_default());
-        let (late, terminal) = (self.late, self.terminal);
+        let (late, terminal, read_only) = (self.late, self.terminal, self.read_only);
+        let resizes = terminal.is_some_and(|terminal| terminal.resizes);
         let Self { connection, job, input, signals, reporter, .. } = self;
         let (client, job, reporter) = (&connection.client, &*job, *reporter);
         // Opens once the terminal is the job's, or never will be.
@@ -174,15 +191,16 @@ impl Call<'_> {
             // Dropped with this, it lets the streams go as well.
             let open = open;
             // Until it runs, what is said is said on a terminal as it should be.
+            let Some(entry) = terminal else { return Ok(None) };
             if !matches!(job.started().await, Ok(Some(_))) {
                 return Ok(None);
             }
-            let controls = Controls::enter(escape, &detach, terminal)?;
-            open.send_replace(controls.as_ref().map(Controls::sieve));
-            Ok(controls)
+            let controls = Controls::enter(&entry, escape, &detach)?;
+            open.send_replace(Some(controls.sieve()));
+            Ok(Some(controls))
         };
         let input = async {
-            if terminal.is_some()
+            if terminal.is_some_and(|terminal| terminal.keys)
                 && let Ok(opened) = gate.clone().wait_for(Option::is_some).await
                 && let Some(sieve) = &*opened
             {
@@ -194,20 +212,32 @@ impl Call<'_> {
             // Of a job that is over, or whose line is lost for good, the end says more.
             job.resize(size).ok();
         };
-        let help = || HELP.iter().for_each(|line| reporter.say(line));
-        let terminal = terminal.map(|_| OnTerminal {
+        let help = || escape.help().iter().for_each(|line| reporter.say(line));
+        let mut terminal = terminal.map(|_| OnTerminal {
             entering: Some(Box::pin(entering)),
             controls: None,
             resize: &resize,
             help: &help,
         });
         let is_on_terminal = terminal.is_some();
-        let hands = Hands { signals, keyboard, terminal, kept: &kept };
+        // What somebody does who only looks on is not the job's business.
+        let mut others = Signals::none();
+        let (signals, own) = if read_only { (&mut others, Some(signals)) } else { (signals, None) };
+        let hands = Hands { signals, keyboard, terminal: terminal.as_mut(), kept: &kept };
         let mut status = LineStatus::new(client, &connection.name, reporter);
+        let repaint = || {
+            if let (true, Some(size)) = (resizes, terminal::size()) {
+                resize(size);
+            }
+        };
         if is_on_terminal {
-            status = status.in_plain_words();
+            status = status.in_bar(&repaint);
         }
-        status.during(attend(client, job, output, input, hands)).await
+        tokio::select! {
+            biased;
+            signal = ended(own) => Err(signal),
+            ending = status.during(attend(client, job, job.wait(), output, input, hands)) => Ok(ending),
+        }
     }
 
     async fn finish(mut self, finished: &Finished, relayed: Relayed, narrator: Option<Narrator>) -> u8 {
@@ -378,6 +408,17 @@ impl Call<'_> {
         let ran = !matches!(outcome, Outcome::NotStarted(_) | Outcome::Lost(_));
         if self.shown.time && ran {
             reporter.say(report::usage(finished));
+        }
+    }
+}
+
+/// Waits for a signal that would have ended us.
+async fn ended(signals: Option<&mut Signals>) -> Signal {
+    let Some(signals) = signals else { return pending().await };
+    loop {
+        let signal = signals.next().await;
+        if ends_us(signal) {
+            return signal;
         }
     }
 }

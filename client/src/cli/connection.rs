@@ -10,7 +10,7 @@ use super::failure::Failure;
 use super::target::{LOCAL, Place};
 use super::trust;
 use crate::access::known_hosts_path;
-use crate::config::ClientConfig;
+use crate::config::{ClientConfig, PromptSettings};
 use crate::error::{Distrust, Error};
 use crate::{Access, Client, UnknownHosts};
 
@@ -22,6 +22,8 @@ pub(crate) struct Connection {
     pub(crate) name: String,
     /// Where the server is.
     pub(crate) address: String,
+    /// How the user wants a prompt to look.
+    pub(crate) prompt: PromptSettings,
     server: Option<Server>,
 }
 
@@ -48,13 +50,16 @@ impl Connection {
             Endpoint::Tcp { .. } => open_tcp(options, &place, &places.map_err(Error::from)?).await?,
         };
         let address = place.target.endpoint.to_string();
-        Ok(Self { client, name: place.name, address, server: None })
+        Ok(Self { client, name: place.name, address, prompt: config.prompt, server: None })
     }
 
     fn open_embedded(program: &str) -> Result<Self, Failure> {
         let (client, server) = Server::start(program)?;
         let name = "embedded".to_owned();
-        Ok(Self { client, address: name.clone(), name, server: Some(server) })
+        // Nothing else is asked of the settings, so that they may be wrong.
+        let config = Places::of_user().ok().and_then(|places| ClientConfig::load(&places).ok());
+        let prompt = config.unwrap_or_default().prompt;
+        Ok(Self { client, address: name.clone(), name, prompt, server: Some(server) })
     }
 
     /// Whether the server is gone with this call.

@@ -25,6 +25,6 @@ impl Server {
 /// What the hidden subcommand comes to.
 #[expect(clippy::unused_async, reason = "the real one waits")]
 pub(crate) async fn serve(reporter: &Reporter) -> u8 {
-    reporter.say(Failure::NoEmbedded);
+    reporter.fail(&Failure::NoEmbedded);
     exit_code::FAILED
 }

@@ -16,7 +16,7 @@ use common::reason::system_reason;
 use thiserror::Error;
 
 use super::environment::AssignmentError;
-use super::report::{explain, what_failed};
+use super::report::{advice, explain, what_failed};
 use crate::Job;
 use crate::config::AddHostError;
 use crate::error::Error;
@@ -175,13 +175,13 @@ pub(crate) enum Failure {
     /// A script for the REPL cannot be read.
     #[error("cannot read {}: {}", .0.display(), system_reason(.1))]
     Script(PathBuf, io::Error),
-    /// The REPL could not make its place on the server.
-    #[error("cannot keep state on the server: {0}")]
+    /// The REPL's shell has not come up, or has gone.
+    #[error("there is no shell for the prompt: {0}; client run and client shell do without it")]
     Session(String),
     /// The server runs no line of the REPL's for this key.
     #[error("this key is restricted on the server and has no prompt; use client run")]
     RestrictedKey,
-    /// The REPL's server goes, and its state with it.
+    /// The REPL's server goes, and its shell with it.
     #[error("the server is stopping: start it again, or name another one with -H")]
     ServerStopping,
     /// The terminal cannot be used.
@@ -226,6 +226,14 @@ fn name_advice(error: &AddHostError) -> &'static str {
 }
 
 impl Failure {
+    /// What to do about it, where its sentence ends with that.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Client(error) => advice(error),
+            _ => None,
+        }
+    }
+
     /// The end of a connection on which `job` was not over; `come_back` is the command that comes back to it.
     pub(crate) async fn lost(job: &Job, error: Error, come_back: &str) -> Self {
         // Known at once, since there is no connection left to wait for.

@@ -26,13 +26,25 @@ const SECOND_INTERRUPT: Duration = Duration::from_secs(1);
 /// How long a server may take to show a sign of life once a signal was passed on that would have ended us.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// How a job in the foreground ended.
+/// The end of what is in the foreground.
+pub(crate) trait End {
+    /// Whether it has ended by itself, so that what it has switched on in the emulator is meant to stay.
+    fn is_by_itself(&self) -> bool;
+}
+
+impl End for Result<Finished, Error> {
+    fn is_by_itself(&self) -> bool {
+        matches!(self, Ok(Finished { outcome: Outcome::Exited { .. }, .. }))
+    }
+}
+
+/// How a job in the foreground ended, or the part of it that was.
 #[derive(Debug)]
-pub(crate) enum Ending {
+pub(crate) enum Ending<E = Result<Finished, Error>> {
     /// It is over, or nobody here can know any more; all output is written.
     Over {
         /// The job's end, or the connection's.
-        result: Result<Finished, Error>,
+        result: E,
         /// How the output ended here.
         relayed: Relayed,
         /// The last signal that was passed on.
@@ -43,7 +55,7 @@ pub(crate) enum Ending {
     /// It is over, and a signal came while output was still to be written.
     CutShort {
         /// The job's end, or the connection's.
-        result: Result<Finished, Error>,
+        result: E,
         /// What came.
         signal: Signal,
     },
@@ -58,20 +70,20 @@ pub(crate) enum Ending {
 }
 
 /// What joins a job in the foreground to this program, beside its streams.
-pub(crate) struct Hands<'a> {
+pub(crate) struct Hands<'a, 't> {
     /// The signals that are passed on.
     pub(crate) signals: &'a mut Signals,
     /// Where the keys are typed that leave it.
     pub(crate) keyboard: Option<&'a Arc<Keyboard>>,
     /// The terminal, if the job is on one.
-    pub(crate) terminal: Option<OnTerminal<'a>>,
+    pub(crate) terminal: Option<&'a mut OnTerminal<'t>>,
     /// Is told, once, of a signal that has to wait because the line is down.
     pub(crate) kept: &'a dyn Fn(Signal),
 }
 
 /// The terminal here, for a job that is on one there.
 pub(crate) struct OnTerminal<'a> {
-    /// Makes it raw, once the job runs.
+    /// Gives it to the job, once that runs.
     pub(crate) entering: Option<Entering<'a>>,
     /// What was made of it.
     pub(crate) controls: Option<Controls>,
@@ -81,7 +93,7 @@ pub(crate) struct OnTerminal<'a> {
     pub(crate) help: &'a dyn Fn(),
 }
 
-/// Becomes a raw terminal; none if there is none here, or the job never runs.
+/// Becomes the terminal that the job has; none if it never runs.
 pub(crate) type Entering<'a> = Pin<Box<dyn Future<Output = io::Result<Option<Controls>>> + 'a>>;
 
 impl OnTerminal<'_> {
@@ -98,18 +110,19 @@ impl OnTerminal<'_> {
     }
 }
 
-/// Stays with `job` while `output` writes what it writes and `input` sends what it reads.
-pub(crate) async fn attend(
+/// Stays with `job` until `end`, while `output` writes what it writes and `input` sends what it reads.
+pub(crate) async fn attend<E: End>(
     client: &Client,
     job: &Job,
+    end: impl Future<Output = E>,
     output: impl Future<Output = Result<Relayed, Failure>>,
     input: impl Future<Output = Result<(), Failure>>,
-    hands: Hands<'_>,
-) -> Ending {
+    hands: Hands<'_, '_>,
+) -> Ending<E> {
     let Hands { signals, keyboard, mut terminal, kept } = hands;
     let (mut following, mut told, mut passed_on, mut line) = (None, false, None, client.line());
     let (mut output, mut input) = (pin!(output), pin!(input));
-    let mut end = pin!(job.wait());
+    let mut end = pin!(end);
     let (mut doubt, mut pass_on) = (None, None);
     let (mut relayed, mut input_open, mut result, mut interrupts) = (None, true, None, Interrupts::default());
     loop {
@@ -189,8 +202,7 @@ pub(crate) async fn attend(
             && let Some(result) = result.take()
         {
             if let Some(OnTerminal { controls: Some(controls), .. }) = &terminal {
-                let by_itself = matches!(&result, Ok(Finished { outcome: Outcome::Exited { .. }, .. }));
-                controls.finish(by_itself);
+                controls.finish(result.is_by_itself());
             }
             return Ending::Over { result, relayed, signal: interrupts.last };
         }
@@ -224,7 +236,7 @@ async fn pressed(keyboard: Option<&Arc<Keyboard>>) {
 }
 
 /// Waits for what happens before the terminal.
-async fn happened(terminal: &mut Option<OnTerminal<'_>>) -> io::Result<Event> {
+async fn happened(terminal: &mut Option<&mut OnTerminal<'_>>) -> io::Result<Event> {
     match terminal {
         Some(terminal) => terminal.next().await,
         None => pending().await,
@@ -245,7 +257,7 @@ async fn answer<T>(doubt: &mut Option<(Signal, impl Future<Output = Result<T, El
 }
 
 /// Whether a signal would have ended this program if it did not pass it on.
-pub(super) fn ends_us(signal: Signal) -> bool {
+pub(crate) fn ends_us(signal: Signal) -> bool {
     signal != Signal::USR1 && signal != Signal::USR2
 }
 

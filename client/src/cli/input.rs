@@ -6,12 +6,13 @@
 //! | closed, `/dev/null`, a directory, a terminal in the background | not at all | nothing |
 //! | a file with an offset | `pread`, then one `lseek` | exactly what the command consumed |
 //! | a pipe | `tee`, until the command reads and the pipe is full | the same; once it is full, all of it |
-//! | anything else: a terminal, a socket, a device | `read` when there is something | what was read |
+//! | anything else: a terminal, a socket, a device | `read` when there is something; a raw terminal without a thread | what was read |
 
 mod device;
 mod file;
 mod pipe;
 mod reader;
+mod typed;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -27,6 +28,7 @@ use self::device::Device;
 use self::file::SeekableFile;
 use self::pipe::Pipe;
 use self::reader::Reader;
+pub(crate) use self::typed::Typed;
 use super::failure::Failure;
 use super::keyboard::Keyboard;
 use super::terminal::Sieve;
@@ -59,6 +61,19 @@ impl Input {
             Err(error) => Err(Failure::Input(error.into())),
             Ok(stdin) => Self::classify(stdin).map_err(Failure::Input),
         }
+    }
+
+    /// The same, where a terminal is read key by key: also one in the background, which may come to the foreground.
+    ///
+    /// # Errors
+    /// [`Failure::Input`].
+    pub(crate) fn own_keys() -> Result<Self, Failure> {
+        let stdin = rustix::stdio::stdin();
+        if !isatty(stdin) {
+            return Self::own();
+        }
+        let own = || Device::new(rustix::io::fcntl_dupfd_cloexec(stdin, 3)?).map(Self::Device);
+        own().map_err(Failure::Input)
     }
 
     /// The file at `path`.
@@ -109,6 +124,7 @@ impl Input {
     pub(crate) fn mode(&self) -> Stdin {
         match self {
             Self::Nothing => Stdin::Null,
+            Self::Device(device) if device.is_terminal() => Stdin::Typed,
             Self::File(_) | Self::Pipe(_) | Self::Device(_) => Stdin::Piped,
         }
     }

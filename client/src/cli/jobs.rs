@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::calendar::rfc3339;
@@ -17,6 +18,7 @@ use super::exit_code;
 use super::failure::Failure;
 use super::json::How;
 use super::report::Reporter;
+use super::style::{Role, Style};
 use crate::{JobState, JobSummary};
 
 /// How much of an id is shown on a terminal, if that is enough.
@@ -33,7 +35,7 @@ pub(crate) async fn jobs(options: &Options, jobs: &JobsOptions, reporter: &Repor
             exit_code::of_signal(Signal::PIPE)
         }
         Err(failure) => {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         }
     }
@@ -47,17 +49,18 @@ async fn print(options: &Options, jobs: &JobsOptions, reporter: &Reporter) -> Re
     listed.sort_by_key(|job| job.started_unix_ms);
     let text = match (jobs.json, io::stdout().is_terminal()) {
         (true, _) => json(&listed).map_err(Failure::Stdout)?,
-        (false, false) => table(&listed, SystemTime::now(), None),
+        (false, false) => table(&listed, SystemTime::now(), None, Style::stdout()),
         (false, true) => {
             let columns = tcgetwinsize(rustix::stdio::stdout()).map_or(0, |size| size.ws_col);
-            table(&listed, SystemTime::now(), Some(if columns == 0 { 80 } else { columns.into() }))
+            let columns = Some(if columns == 0 { 80 } else { columns.into() });
+            table(&listed, SystemTime::now(), columns, Style::stdout())
         }
     };
     io::stdout().write_all(text.as_bytes()).map_err(Failure::Stdout)
 }
 
 /// A line a job below a line of headings; cut to a terminal of this width, if that is where it goes.
-fn table(jobs: &[JobSummary], now: SystemTime, columns: Option<usize>) -> String {
+fn table(jobs: &[JobSummary], now: SystemTime, columns: Option<usize>, style: Style) -> String {
     let short = columns.is_some() && are_unique(jobs);
     // Only an administrator gets to see jobs of others.
     let of_others = jobs.iter().any(|job| job.owner.is_some());
@@ -92,13 +95,18 @@ fn table(jobs: &[JobSummary], now: SystemTime, columns: Option<usize>) -> String
         None => command,
     };
     let mut text = String::new();
-    for [an_id, an_age, a_state, a_command, who, whose] in &rows {
+    let roles = iter::once(None).chain(jobs.iter().map(|job| Some(role(&job.state))));
+    for ([an_id, an_age, a_state, a_command, who, whose], role) in rows.iter().zip(roles) {
         let a_command = cut(a_command, command);
-        let line = format!(
-            "{an_id:id$}  {an_age:>age$}  {a_state:state$}  {a_command:command$}  {who:attached$}  {whose}"
-        );
+        let a_state = format!("{a_state:state$}");
+        let a_state =
+            role.flatten().map_or_else(|| a_state.as_str().into(), |role| style.paint(role, &a_state));
+        let line =
+            format!("{an_id:id$}  {an_age:>age$}  {a_state}  {a_command:command$}  {who:attached$}  {whose}");
+        let line = line.trim_end();
+        let line = if role.is_none() { style.paint(Role::Heading, line) } else { line.into() };
         // Writing to a string cannot fail.
-        writeln!(text, "{}", line.trim_end()).ok();
+        writeln!(text, "{line}").ok();
     }
     text
 }
@@ -139,6 +147,21 @@ fn state(state: &JobState) -> String {
             Outcome::Cancelled => "cancelled".to_owned(),
             Outcome::NotStarted(_) => "not started".to_owned(),
             Outcome::Lost(_) => "lost".to_owned(),
+        },
+    }
+}
+
+/// How a state looks; nothing special about one that nobody needs to look at.
+fn role(state: &JobState) -> Option<Role> {
+    match state {
+        JobState::Starting => None,
+        JobState::Running { .. } => Some(Role::Good),
+        JobState::Over { outcome, .. } => match outcome {
+            Outcome::Exited(0) => None,
+            Outcome::Exited(_) | Outcome::Signaled { .. } | Outcome::TimedOut | Outcome::NotStarted(_) => {
+                Some(Role::Bad)
+            }
+            Outcome::Cancelled | Outcome::Lost(_) => Some(Role::Doubtful),
         },
     }
 }
@@ -254,19 +277,19 @@ mod tests {
         let piped = "ID                  AGE  STATE     COMMAND                  ATTACHED\n\
              0123456789aaaa       5m  running   sleep 100; echo \\x1b[2J  -\n\
              0123456789abcdefff   5m  exited 3  sleep 100; echo \\x1b[2J  10.0.0.1:7, 2 reading\n";
-        assert_eq!(table(&jobs, now, None), piped);
+        assert_eq!(table(&jobs, now, None, Style::plain()), piped);
         let narrow = "ID            AGE  STATE     COMMAND               ATTACHED\n\
              0123456789aa   5m  running   sleep 100; echo \\x1…  -\n\
              0123456789ab   5m  exited 3  sleep 100; echo \\x1…  10.0.0.1:7, 2 reading\n";
-        assert_eq!(table(&jobs, now, Some(30)), narrow);
+        assert_eq!(table(&jobs, now, Some(30), Style::plain()), narrow);
         let alike = [job("0123456789aaaa", JobState::Starting), job("0123456789aaab", JobState::Starting)];
-        assert!(table(&alike, now, Some(200)).contains("0123456789aaaa "));
+        assert!(table(&alike, now, Some(200), Style::plain()).contains("0123456789aaaa "));
         let mut others = job("j2", JobState::Starting);
         others.owner = Some("SHA256:abc".to_owned());
         let owned = "ID  AGE  STATE     COMMAND                  ATTACHED  OWNER\n\
              j1   5m  starting  sleep 100; echo \\x1b[2J  -         -\n\
              j2   5m  starting  sleep 100; echo \\x1b[2J  -         SHA256:abc\n";
-        assert_eq!(table(&[job("j1", JobState::Starting), others], now, None), owned);
+        assert_eq!(table(&[job("j1", JobState::Starting), others], now, None, Style::plain()), owned);
     }
 
     #[test]

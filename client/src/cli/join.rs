@@ -22,7 +22,7 @@ pub(crate) async fn join(options: &Options, join: &JoinOptions, reporter: &Repor
     match try_join(options, join, reporter).await {
         Ok(()) => 0,
         Err(failure) => {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         }
     }

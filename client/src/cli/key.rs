@@ -20,7 +20,7 @@ pub(crate) fn key(options: &Options, reporter: &Reporter) -> u8 {
             exit_code::of_signal(Signal::PIPE)
         }
         Err(failure) => {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         }
     }

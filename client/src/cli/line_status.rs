@@ -1,6 +1,7 @@
-//! What a person gets to see while the line to the server is down: on a terminal one line, kept up to date, elsewhere one line when it
-//! is lost and one when it is back. Nothing of a line that is back at once.
+//! What a person gets to see while the line to the server is down: on a terminal one line, kept up to date, on one that a command has
+//! a bar, elsewhere one line when it is lost and one when it is back. Nothing of a line that is back at once.
 
+use std::fmt;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio::time;
 
 use super::report::{Reporter, what_failed};
 use super::screen;
+use super::terminal;
 use crate::error::Error;
 use crate::{Client, Line};
 
@@ -27,10 +29,31 @@ pub(crate) struct LineStatus<'a> {
     /// What the user calls the server.
     name: &'a str,
     reporter: &'a Reporter,
-    /// Whether it may be shown in place.
-    in_place: bool,
+    place: Place<'a>,
     /// Since when it has been down, if that was said.
     said: Option<Instant>,
+    /// Whether a bar has said so.
+    in_bar: bool,
+}
+
+/// Where it is shown.
+enum Place<'a> {
+    /// On a line of its own, which is kept up to date.
+    Line,
+    /// In a bar, as far as that can be; this has painted anew what was there.
+    Bar(&'a dyn Fn()),
+    /// One line after the other.
+    Words,
+}
+
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Line => "Line",
+            Self::Bar(_) => "Bar",
+            Self::Words => "Words",
+        })
+    }
 }
 
 /// A line that is down.
@@ -45,12 +68,19 @@ impl<'a> LineStatus<'a> {
     /// Of a call with a job in the foreground.
     pub(crate) fn new(client: &Client, name: &'a str, reporter: &'a Reporter) -> Self {
         let in_place = !reporter.is_quiet() && screen::is_there();
-        Self { line: client.line(), name, reporter, in_place, said: None }
+        let place = if in_place { Place::Line } else { Place::Words };
+        Self { line: client.line(), name, reporter, place, said: None, in_bar: false }
     }
 
     /// The same, for where the terminal is somebody else's.
     pub(crate) fn in_plain_words(mut self) -> Self {
-        self.in_place = false;
+        self.place = Place::Words;
+        self
+    }
+
+    /// The same, for where the terminal is a command's. `repaint` has that painted anew.
+    pub(crate) fn in_bar(mut self, repaint: &'a dyn Fn()) -> Self {
+        self.place = if matches!(self.place, Place::Line) { Place::Bar(repaint) } else { Place::Words };
         self
     }
 
@@ -79,7 +109,7 @@ impl<'a> LineStatus<'a> {
                     continue;
                 }
                 Some(down) if self.said.is_none() => PATIENCE.saturating_sub(down.since.elapsed()),
-                Some(_) if self.in_place => TICK,
+                Some(_) if self.in_bar || matches!(self.place, Place::Line) => TICK,
                 Some(_) => Duration::MAX,
             };
             let changed = time::timeout(pause, self.line.changed()).await;
@@ -104,6 +134,11 @@ impl<'a> LineStatus<'a> {
     fn look(&mut self) {
         let is_up = matches!(*self.line.borrow(), Line::Up);
         if let Some(since) = self.said.take_if(|_| is_up) {
+            if let (true, Place::Bar(repaint)) = (std::mem::take(&mut self.in_bar), &self.place) {
+                terminal::clear_bar();
+                repaint();
+                return;
+            }
             self.reporter.remark(format_args!(
                 "the line to {} is back after {}",
                 self.name,
@@ -118,13 +153,17 @@ impl<'a> LineStatus<'a> {
         let first = self.said.is_none();
         let since = *self.said.get_or_insert(down.since);
         let (reason, name) = (reason(&down.error), self.name);
-        if self.in_place {
+        let shortly = || {
             let kept = kept_shortly(down.grace, down.since.elapsed());
             let elapsed = seconds(since.elapsed());
             let program = self.reporter.program();
             // What matters least is last: a narrow terminal cuts it off.
-            screen::show(&format!("{program}: line to {name} down {elapsed}; {kept} ({reason})"));
-        } else if first {
+            format!("{program}: line to {name} down {elapsed}; {kept} ({reason})")
+        };
+        self.in_bar = matches!(self.place, Place::Bar(_)) && terminal::show_bar(&shortly());
+        if let Place::Line = self.place {
+            screen::show(&shortly());
+        } else if first && !self.in_bar {
             let kept = kept(down.grace);
             self.reporter
                 .remark(format_args!("the line to {name} is lost: {reason}; trying to come back, {kept}"));

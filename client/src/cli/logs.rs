@@ -27,7 +27,7 @@ pub(crate) async fn logs(options: &Options, logs: &LogsOptions, reporter: &Repor
     match print(options, logs, reporter).await {
         Ok(code) => code,
         Err(failure) => {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         }
     }

@@ -27,7 +27,7 @@ pub(crate) async fn ping(options: &Options, ping: &PingOptions, reporter: &Repor
     match try_ping(options, ping, reporter).await {
         Ok(code) => code,
         Err(failure) => {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         }
     }
@@ -79,7 +79,7 @@ async fn round_trips(
                 reporter.say(format_args!("no pong within {} s: seq={number}", PATIENCE.as_secs()));
             }
             Pong::Never(failure) => {
-                reporter.say(failure);
+                reporter.fail(&failure);
                 return Ok(());
             }
         }

@@ -15,13 +15,14 @@ use super::failure::Failure;
 use super::json::{Event, Narrator};
 use super::report::{self, Reporter};
 use super::signals::Signals;
-use crate::Job;
+use super::terminal::{Entry, Traces};
+use crate::{Job, Stdin};
 
 /// Runs the command; the exit code.
 pub(crate) async fn run(options: &Options, run: &RunOptions, reporter: &Reporter) -> u8 {
     if run.detach {
         return detach(options, run, reporter).await.unwrap_or_else(|failure| {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         });
     }
@@ -29,7 +30,7 @@ pub(crate) async fn run(options: &Options, run: &RunOptions, reporter: &Reporter
     match start(options, run, reporter).await {
         Ok(call) => call.follow(narrator).await,
         Err(failure) => {
-            reporter.say(&failure);
+            reporter.fail(&failure);
             tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
             exit_code::FAILED
         }
@@ -42,11 +43,12 @@ async fn start<'a>(
     reporter: &'a Reporter,
 ) -> Result<Call<'a>, Failure> {
     let variables = request::variables(run)?;
-    let input = request::input(run)?;
     let terminal = request::terminal(run, reporter);
+    let input = request::input(run, terminal.is_some())?;
+    let is_typed = input.mode() == Stdin::Typed;
     let connection = Connection::open(options, reporter.program()).await?;
     let started =
-        request::command(&connection.client, run, variables, &input, terminal.as_ref()).start().await;
+        request::command(&connection.client, run, variables, input.mode(), terminal.as_ref()).start().await;
     // The request leaves now, and the rest is done while the server is busy; one on this machine may need our
     // processor for that. A signal that comes before the handlers ends us, and so the job.
     task::yield_now().await;
@@ -63,7 +65,12 @@ async fn start<'a>(
             // Only what has a name can have been started before.
             late: run.id.is_some(),
             read_only: false,
-            terminal: terminal.map(|terminal| terminal.size),
+            terminal: terminal.map(|terminal| Entry {
+                keys: is_typed,
+                resizes: true,
+                told: Some(terminal.size).filter(|_| run.id.is_none()),
+                traces: Traces::default(),
+            }),
             reporter,
         }),
         Err(error) => {
@@ -76,11 +83,12 @@ async fn start<'a>(
 /// Runs the command, and leaves it to the server once it runs.
 async fn detach(options: &Options, run: &RunOptions, reporter: &Reporter) -> Result<u8, Failure> {
     let variables = request::variables(run)?;
-    let input = request::input(run)?;
     let terminal = request::terminal(run, reporter);
+    // Whoever attaches to it may type.
+    let stdin = if terminal.is_some() && !run.no_stdin { Stdin::Typed } else { Stdin::Null };
     let connection = Connection::open(options, reporter.program()).await?;
     let job =
-        match request::command(&connection.client, run, variables, &input, terminal.as_ref()).start().await {
+        match request::command(&connection.client, run, variables, stdin, terminal.as_ref()).start().await {
             Ok(job) => job,
             Err(error) => {
                 connection.end().await;

@@ -13,7 +13,7 @@ use super::run::run;
 pub(crate) async fn shell(options: &Options, shell: &RunOptions, reporter: &Reporter) -> u8 {
     // Before anything is started: a shell that reads a script from a pipe would not be what was meant.
     if !isatty(stdin()) {
-        reporter.say(Failure::NoTerminalForShell);
+        reporter.fail(&Failure::NoTerminalForShell);
         return exit_code::FAILED;
     }
     run(options, shell, reporter).await

@@ -32,7 +32,7 @@ pub(crate) async fn forget(options: &Options, forget: &ForgetOptions, reporter: 
 
 fn told(code: Result<u8, Failure>, reporter: &Reporter) -> u8 {
     code.unwrap_or_else(|failure| {
-        reporter.say(failure);
+        reporter.fail(&failure);
         exit_code::FAILED
     })
 }

@@ -8,22 +8,30 @@ use common::message::{Attached, Order, StdinProgress};
 use common::packet::Ack;
 use common::stream::{Inbound, StreamError};
 
-use super::{Hold, Link, Origin, Progress};
+use super::{Hold, Link, Origin, Progress, State};
 use crate::job::Finished;
 
 impl Hold {
     /// Takes the server's word that orders were carried out.
     pub(crate) fn applied(&self, sequence: u64) {
-        self.lock().unsaid.answered(sequence);
+        self.answered(&mut self.lock(), sequence);
         self.link_changed.notify_waiters();
+    }
+
+    /// What has waited for that answer is said.
+    fn answered(&self, state: &mut State, sequence: u64) {
+        state.unsaid.answered(sequence);
+        self.say_all(state);
     }
 
     /// Takes the server's word that an order is not carried out.
     pub(crate) fn declined(&self, sequence: u64, reason: String) {
         let mut state = self.lock();
-        // Nobody waits for a size to be taken, and a job without a terminal has none.
-        if !matches!(state.unsaid.order_of(sequence), Some(Order::Resize(_))) {
-            state.declined = Some(reason);
+        match state.unsaid.order_of(sequence) {
+            // Nobody waits for a size to be taken, and a job without a terminal has none.
+            Some(Order::Resize(_)) => {}
+            Some(Order::Control(_)) => state.untold = Some(reason),
+            _ => state.declined = Some(reason),
         }
         drop(state);
         self.applied(sequence);
@@ -71,21 +79,23 @@ impl Hold {
     /// [`StreamError`] if they cannot.
     pub(crate) fn attached(&self, attached: Attached, link: Link) -> Result<(), StreamError> {
         self.id.set(attached.id).ok();
+        let received = attached.stdin.map_or(0, |stdin| stdin.received);
         let (first, under_way) = {
             let state = self.lock();
             let same = state.link.as_ref().is_some_and(|asked| asked.generation == link.generation);
-            let received = attached.stdin.map_or(0, |stdin| stdin.received);
             (!state.joined, same && received <= self.stdin.sent())
+        };
+        let goes_behind = match &self.origin {
+            // Of what was typed nobody types a part again. If nothing was sent from here, it was another who has typed it.
+            Origin::Start(.., typed) => *typed && self.stdin.sent() == 0,
+            Origin::Attach(_) => true,
         };
         if first {
             let at = |stream| {
                 attached.streams.iter().find(|begins| begins.stream == stream).map_or(0, |begins| begins.at)
             };
             // A start that was said again begins its stdin where that begins, whoever has sent the first of it.
-            let stdin = match &self.origin {
-                Origin::Start(..) => 0,
-                Origin::Attach(_) => attached.stdin.map_or(0, |stdin| stdin.received),
-            };
+            let stdin = if goes_behind { received } else { 0 };
             self.began.set([stdin, at(StreamId::Stdout), at(StreamId::Stderr)]).ok();
         }
         for begins in attached.streams {
@@ -94,19 +104,19 @@ impl Hold {
         match attached.stdin {
             Some(StdinProgress { received, limit, consumed }) => {
                 let ack = Ack { received, limit, consumed };
-                match (&self.origin, first) {
-                    (Origin::Attach(_), true) => self.stdin.begin(ack),
+                match first {
                     // What was sent behind the request is on its way there.
-                    (Origin::Start(..), true) if under_way => self.stdin.acknowledge(ack)?,
-                    (Origin::Start(..), true) => self.stdin.repeat(ack)?,
-                    (_, false) => self.stdin.resume(ack)?,
+                    true if under_way => self.stdin.acknowledge(ack)?,
+                    true if goes_behind => self.stdin.begin(ack),
+                    true => self.stdin.repeat(ack)?,
+                    false => self.stdin.resume(ack)?,
                 }
             }
             None => self.stdin.stop(),
         }
         let mut state = self.lock();
         state.takes_stdin = attached.stdin.is_some();
-        state.unsaid.answered(attached.applied);
+        self.answered(&mut state, attached.applied);
         drop(state);
         match attached.process_id {
             Some(process_id) => self.start(process_id, attached.grace_ms, link),
@@ -139,7 +149,7 @@ impl Hold {
         if missed > 0 {
             self.acknowledge(stream);
         }
-        if let Some(count) = self.lock().missed.get_mut(usize::from(stream == StreamId::Stderr)) {
+        if let Some(count) = self.lock().missed.get_mut(stream) {
             *count += missed;
         }
         Ok(())
@@ -168,7 +178,7 @@ impl Hold {
             out_of_memory: ended.out_of_memory,
             wall: Duration::from_micros(ended.wall_us),
             usage: ended.usage,
-            missed: missed.iter().sum(),
+            missed: missed.iter().map(|(_, count)| count).sum(),
         };
         self.finish(Ok(finished));
     }

@@ -3,8 +3,8 @@
 
 use common::frame::StreamId;
 use common::greeting::Features;
-use common::job::WindowSize;
-use common::message::{Attach, ClientMessage, Order, Position, Role, Start, Wanted};
+use common::job::{ByteString, WindowSize};
+use common::message::{self, Attach, ClientMessage, Order, Position, Role, Start, Wanted};
 use common::packet::{Ack, Packet};
 use common::stream::Inbound;
 use tokio::sync::mpsc::Permit;
@@ -27,7 +27,7 @@ impl Hold {
             stopped.for_each(|(stream, _)| state.unsaid.stop(stream));
         }
         match &self.origin {
-            Origin::Start(start, extras) if !state.joined => {
+            Origin::Start(start, extras, _) if !state.joined => {
                 Start { age_ms, ..Start::clone(start) }.say(extras)
             }
             Origin::Attach(attach) if !state.joined => ClientMessage::Attach(attach.clone()),
@@ -64,12 +64,12 @@ impl Hold {
     pub(super) fn say_all(&self, state: &mut State) {
         let Some(link) = &state.link else { return };
         while let Some(word) = state.unsaid.next() {
-            if link.sender.try_send_control(self.packet(word)).is_err() {
+            if link.sender.try_send_control(self.packet(word.clone())).is_err() {
                 // Whoever waits for room says it, or the next connection.
                 self.crowded.notify_one();
                 return;
             }
-            state.unsaid.said(word);
+            state.unsaid.said(&word);
         }
     }
 
@@ -78,10 +78,10 @@ impl Hold {
         let mut state = self.lock();
         let is_linked = state.link.as_ref().is_some_and(|link| link.generation == generation);
         if let (Some(word), true) = (state.unsaid.next(), is_linked) {
+            state.unsaid.said(&word);
             room.send(self.packet(word));
-            state.unsaid.said(word);
         }
-        is_linked && state.unsaid.next().is_some()
+        is_linked && state.unsaid.has_next()
     }
 
     fn packet(&self, word: Word) -> Packet<ClientMessage> {
@@ -102,7 +102,7 @@ impl Hold {
     /// Whether something waits for room on the connection of `generation`.
     pub(crate) fn waits_for_room(&self, generation: u64) -> bool {
         let state = self.lock();
-        state.link.as_ref().is_some_and(|link| link.generation == generation) && state.unsaid.next().is_some()
+        state.link.as_ref().is_some_and(|link| link.generation == generation) && state.unsaid.has_next()
     }
 
     /// Gives the job an order, as soon as it can be reached.
@@ -113,11 +113,28 @@ impl Hold {
         self.say(|unsaid| unsaid.order(order))
     }
 
+    /// Tells the job `text` by its control descriptor, as soon as it can be reached.
+    ///
+    /// # Errors
+    /// [`Error::NoControl`], [`Error::TooLong`], [`Error::TooManyOrders`]; [`Error::Declined`] once for what it was told before and did
+    /// not reach it, and then this was not told either.
+    pub(crate) fn tell(&self, text: &[u8]) -> Result<(), Error> {
+        if !self.has_control() {
+            return Err(Error::NoControl { id: self.id().clone() });
+        }
+        if let Some(reason) = self.lock().untold.take() {
+            return Err(Error::Declined { id: self.id().clone(), reason });
+        }
+        let order = Order::Control(ByteString(text.to_vec()));
+        message::check_size(&ClientMessage::Order { sequence: 0, order: order.clone() })?;
+        if text.is_empty() { Ok(()) } else { self.order(order) }
+    }
+
     /// Has the job's terminal resized, as soon as it can be reached. Of a job that may have none it is said once it is known to have
     /// one: its server or its supervisor may be too old for the word.
     ///
     /// # Errors
-    /// [`Error::TooManyOrders`].
+    /// None at present.
     pub(crate) fn resize(&self, size: WindowSize) -> Result<(), Error> {
         {
             let mut state = self.lock();
@@ -147,7 +164,7 @@ impl Hold {
     /// Whether this side has parted with the job, and nothing of it is left to be said.
     pub(crate) fn has_left(&self) -> bool {
         let state = self.lock();
-        let said = state.link.is_none() || state.unsaid.next().is_none();
+        let said = state.link.is_none() || !state.unsaid.has_next();
         state.unsaid.is_leaving() && state.unsaid.all_answered() && said
     }
 

@@ -1,27 +1,49 @@
-//! The REPL's own commands, which begin with a colon.
+//! The REPL's own commands, which begin with a colon: one table of what there is, from which `:help` is made, and one parser of
+//! their words. Each command has a file with its row and what its arguments mean; none of them is run here.
+
+mod copy;
+mod env;
+mod get;
+mod help;
+mod put;
+mod quit;
 
 use thiserror::Error;
 
-/// What `:help` says.
-pub(crate) const HELP: &str = "\
-Every line is run by the shell on the server; the directory and exported variables last from line to line.
-Commands have no terminal and read nothing.
-  :env                 list the exported variables
-  :env NAME            show one
-  :env NAME=VALUE      set one
-  :help                this
-  :quit                leave, as Ctrl-D and exit do
-Ctrl-C interrupts the command that runs; twice within a second has the server end it.";
+pub(crate) use self::copy::{Copy, Way};
 
-/// One of them.
+/// A word of a command's line. Names of files need not be text.
+type Word = Vec<u8>;
+
+/// What there is to know about a command.
+#[derive(Debug)]
+pub(crate) struct Command {
+    /// The word behind the colon.
+    pub(crate) name: &'static str,
+    /// What it takes, as it is written in a synopsis.
+    pub(crate) arguments: &'static str,
+    /// What it does, in a few words.
+    pub(crate) summary: &'static str,
+    /// What else there is to say; whole lines, or nothing.
+    pub(crate) details: &'static str,
+    parse: fn(&[Word]) -> Result<Builtin, BuiltinError>,
+}
+
+/// All of them, in the order in which they are listed.
+pub(crate) const COMMANDS: [Command; 5] =
+    [env::COMMAND, get::COMMAND, help::COMMAND, put::COMMAND, quit::COMMAND];
+
+/// One of them, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {
-    /// `:help`
-    Help,
+    /// `:help`, as what it says.
+    Help(String),
     /// `:quit`
     Quit,
     /// `:env`, as the shell line that does it.
     Remote(String),
+    /// `:put` and `:get`
+    Copy(Copy),
 }
 
 /// Not one of them.
@@ -32,7 +54,7 @@ pub(crate) enum BuiltinError {
         "no such command: :{0} (:help lists them; a line that is to begin with a colon needs a space before it)"
     )]
     Unknown(String),
-    /// More words than it takes.
+    /// Other words than it takes.
     #[error(":{0} takes no such arguments (:help)")]
     Arguments(&'static str),
     /// Not a name that a shell takes.
@@ -49,42 +71,32 @@ pub(crate) enum BuiltinError {
 /// [`BuiltinError`].
 pub(crate) fn parse(line: &[u8]) -> Option<Result<Builtin, BuiltinError>> {
     let rest = line.strip_prefix(b":")?;
-    Some(parse_words(&String::from_utf8_lossy(rest)))
+    Some(parse_words(rest))
 }
 
-fn parse_words(text: &str) -> Result<Builtin, BuiltinError> {
-    let words = shell_words::split(text).map_err(|_| BuiltinError::Quotes)?;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words.as_slice() {
-        ["help"] => Ok(Builtin::Help),
-        ["quit"] => Ok(Builtin::Quit),
-        ["env"] => Ok(Builtin::Remote("env".to_owned())),
-        ["env", word] => variable(word).map(Builtin::Remote),
-        ["help", ..] => Err(BuiltinError::Arguments("help")),
-        ["quit", ..] => Err(BuiltinError::Arguments("quit")),
-        ["env", ..] => Err(BuiltinError::Arguments("env")),
-        [other, ..] => Err(BuiltinError::Unknown((*other).to_owned())),
-        [] => Err(BuiltinError::Unknown(String::new())),
-    }
+fn parse_words(text: &[u8]) -> Result<Builtin, BuiltinError> {
+    let words = split(text)?;
+    let (name, arguments) =
+        words.split_first().map_or((&[][..], &[][..]), |(name, rest)| (name.as_slice(), rest));
+    let command = find(name).ok_or_else(|| BuiltinError::Unknown(text_of(name)))?;
+    (command.parse)(arguments)
 }
 
-/// The shell line that shows or sets a variable.
-fn variable(word: &str) -> Result<String, BuiltinError> {
-    let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
-    if !is_name(name) {
-        return Err(BuiltinError::Name(name.to_owned()));
-    }
-    Ok(match value {
-        Some(value) => format!("export {name}={}", shell_words::quote(value)),
-        None => format!(
-            "if [ -n \"${{{name}+x}}\" ]; then printf '%s\\n' \"${name}\"; else echo '{name} is not set' >&2; false; fi"
-        ),
-    })
+fn find(name: &[u8]) -> Option<&'static Command> {
+    const { &COMMANDS }.iter().find(|command| command.name.as_bytes() == name)
 }
 
-fn is_name(name: &str) -> bool {
-    let word = |c: char| c == '_' || c.is_ascii_alphanumeric();
-    name.starts_with(|c: char| word(c) && !c.is_ascii_digit()) && name.chars().all(word)
+/// Splits as a shell does: quotes and backslashes, whatever the bytes.
+fn split(text: &[u8]) -> Result<Vec<Word>, BuiltinError> {
+    // A character for each byte, so that nothing is lost on the way through a text.
+    let characters: String = text.iter().copied().map(char::from).collect();
+    let words = shell_words::split(&characters).map_err(|_| BuiltinError::Quotes)?;
+    let bytes = |word: String| word.chars().filter_map(|character| u8::try_from(character).ok()).collect();
+    Ok(words.into_iter().map(bytes).collect())
+}
+
+fn text_of(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
 }
 
 #[cfg(test)]
@@ -104,7 +116,7 @@ mod tests {
 
     #[test]
     fn our_own() {
-        assert_eq!(line(":help"), Ok(Builtin::Help));
+        assert!(matches!(line(":help"), Ok(Builtin::Help(_))));
         assert_eq!(line(": quit "), Ok(Builtin::Quit));
         assert_eq!(line(":env"), Ok(Builtin::Remote("env".to_owned())));
         assert_eq!(line(":env A=b"), Ok(Builtin::Remote("export A=b".to_owned())));
@@ -112,6 +124,7 @@ mod tests {
             line(":env 'A=it'\"'\"'s; ls'"),
             Ok(Builtin::Remote("export A='it'\\''s; ls'".to_owned()))
         );
+        assert_eq!(line(":env 'A=é'"), Ok(Builtin::Remote("export A=é".to_owned())));
         assert_eq!(line(":env A="), Ok(Builtin::Remote("export A=''".to_owned())));
         assert!(matches!(line(":env A"), Ok(Builtin::Remote(text)) if text.contains("${A+x}")));
     }
@@ -125,5 +138,31 @@ mod tests {
         assert_eq!(line(":env 1A=x"), Err(BuiltinError::Name("1A".to_owned())));
         assert_eq!(line(":env $(reboot)=x"), Err(BuiltinError::Name("$(reboot)".to_owned())));
         assert_eq!(line(":env 'x"), Err(BuiltinError::Quotes));
+        assert_eq!(line(":help exit"), Err(BuiltinError::Unknown("exit".to_owned())));
+        assert_eq!(line(":help put get"), Err(BuiltinError::Arguments("help")));
+    }
+
+    #[test]
+    fn words_are_bytes_and_quoted_as_in_a_shell() {
+        let words = split(b"put 'a b'\\ c \"d'e\" \xff\xa0\x85 ''").unwrap();
+        let expected: [&[u8]; 5] = [b"put", b"a b c", b"d'e", b"\xff\xa0\x85", b""];
+        assert_eq!(words, expected);
+    }
+
+    #[test]
+    fn help_has_every_command_and_more_about_each() {
+        let Ok(Builtin::Help(all)) = line(":help") else { panic!("no help") };
+        for command in &COMMANDS {
+            assert!(all.contains(&format!("\n  :{}", command.name)), "{all}");
+            let Ok(Builtin::Help(one)) = line(&format!(":help {}", command.name)) else { panic!("no help") };
+            assert!(
+                one.starts_with(&format!(":{}", command.name)) && one.contains(command.details.trim_end()),
+                "{one}"
+            );
+            assert!(one.lines().chain(all.lines()).all(|line| line.len() <= 110), "{one}\n{all}");
+        }
+        let mut names: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+        names.dedup();
+        assert!(names.is_sorted() && names.len() == COMMANDS.len());
     }
 }

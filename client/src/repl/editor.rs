@@ -1,49 +1,78 @@
-//! The line editor at the prompt. Has the terminal only while it is asked for a line.
+//! The line editor at the prompt. Has the terminal only while it is asked for a line, and nothing that it does takes
+//! the network.
+//!
+//! - `prompt`: what stands to the left of the line; `shared`: how the loop changes it while somebody types
+//! - `reading`: whether a line is all, its colours, and suggestions
+//! - `above`: lines from the server that appear above it
+//! - `plain`: what a terminal gets that cannot draw
 
-use std::borrow::Cow;
-use std::env;
+mod above;
+mod plain;
+mod prompt;
+mod reading;
+mod shared;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use reedline::{
-    FileBackedHistory, Prompt, PromptEditMode, PromptHistorySearch, PromptHistorySearchStatus, Reedline,
-    Signal,
-};
+use reedline::{EditCommand, ExternalPrinter, Reedline, Signal};
 
-use super::history;
+pub(crate) use self::prompt::PromptData;
+pub(crate) use self::shared::Shared;
+
+use self::plain::Plain;
+use self::reading::{Colours, Completion, Suggestions};
+use super::history::Remembered;
 use super::lines::Line;
 use crate::cli::report;
 
-/// Lines that are remembered.
-const REMEMBERED: usize = 10_000;
-
-/// A line editor with its history.
-pub(crate) struct Editor(Reedline);
+/// What asks for lines.
+pub(crate) enum Editor {
+    /// A line editor with its history.
+    Full(Box<Reedline>, Arc<Shared>),
+    /// What a terminal that cannot draw has.
+    Plain(Plain),
+}
 
 impl Editor {
-    /// One that gives up the line it is asked for when `stop` is set.
-    pub(crate) fn new(stop: Arc<AtomicBool>) -> Self {
-        let editor = Reedline::create()
+    /// One with the lines that were typed for `host`, that gives up the line it is asked for when `stop` is set.
+    pub(crate) fn new(
+        host: &str,
+        shared: Arc<Shared>,
+        printer: ExternalPrinter<String>,
+        stop: Arc<AtomicBool>,
+    ) -> Self {
+        let style = shared.style();
+        if style.dumb {
+            return Self::Plain(Plain { shared, printer, interrupted: stop });
+        }
+        let mut editor = Reedline::create()
             .use_bracketed_paste(true)
-            .with_ansi_colors(env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()))
+            .with_ansi_colors(style.colour)
+            .with_history(Box::new(Remembered::of_host(host)))
             .with_history_exclusion_prefix(Some(" ".to_owned()))
+            .with_validator(Box::new(Completion))
+            .with_highlighter(Box::new(Colours(style)))
+            .with_hinter(Box::new(Suggestions::default()))
+            .with_external_printer(printer)
             .with_break_signal(stop);
-        Self(match open_history() {
-            Some(history) => editor.with_history(Box::new(history)),
-            None => editor,
-        })
+        let repaint = editor.repaint_signal();
+        shared.on_change(move || repaint.request_repaint());
+        Self::Full(Box::new(editor), shared)
     }
 
-    /// Asks for a line.
-    pub(crate) fn read_line(&mut self, prompt: &str) -> Line {
-        let signal = self.0.read_line(&PlainPrompt(prompt));
-        match signal {
-            Ok(Signal::Success(text)) => {
-                // A history that cannot be written now may be the next time; it is no reason to lose the line.
-                self.0.sync_history().ok();
-                Line::Text(text.into_bytes())
-            }
+    /// Asks for a line that begins with `begun`.
+    pub(crate) fn read_line(&mut self, begun: &str) -> Line {
+        let (editor, shared) = match self {
+            Self::Full(editor, shared) => (editor, shared),
+            Self::Plain(plain) => return plain.read_line(begun),
+        };
+        if !begun.is_empty() {
+            editor.run_edit_commands(&[EditCommand::InsertString(begun.to_owned())]);
+        }
+        match editor.read_line(&**shared) {
+            Ok(Signal::Success(text)) => Line::Text(text.into_bytes()),
             Ok(Signal::CtrlC) => Line::Cleared,
             Ok(Signal::ExternalBreak(_)) => {
                 // What is said next is not to stand behind the prompt.
@@ -53,41 +82,5 @@ impl Editor {
             Ok(_) => Line::End,
             Err(error) => Line::Failed(io::Error::other(error)),
         }
-    }
-}
-
-/// Without a place for it, lines are remembered until the end only.
-fn open_history() -> Option<FileBackedHistory> {
-    let path = history::path()?;
-    history::prepare(&path).ok()?;
-    FileBackedHistory::with_file(REMEMBERED, path).ok()
-}
-
-/// The text to the left of the line, and nothing else.
-struct PlainPrompt<'a>(&'a str);
-
-impl Prompt for PlainPrompt<'_> {
-    fn render_prompt_left(&self) -> Cow<'_, str> {
-        Cow::Borrowed(self.0)
-    }
-
-    fn render_prompt_right(&self) -> Cow<'_, str> {
-        Cow::Borrowed("")
-    }
-
-    fn render_prompt_indicator(&self, _mode: PromptEditMode) -> Cow<'_, str> {
-        Cow::Borrowed("")
-    }
-
-    fn render_prompt_multiline_indicator(&self) -> Cow<'_, str> {
-        Cow::Borrowed("> ")
-    }
-
-    fn render_prompt_history_search_indicator(&self, search: PromptHistorySearch) -> Cow<'_, str> {
-        let failing = match search.status {
-            PromptHistorySearchStatus::Passing => "",
-            PromptHistorySearchStatus::Failing => "failing ",
-        };
-        Cow::Owned(format!("({failing}reverse-search: {}) ", search.term))
     }
 }

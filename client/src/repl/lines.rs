@@ -1,28 +1,36 @@
 //! Where lines come from: a thread that waits for one when it is asked to, since both a line editor and a pipe block,
 //! and the connection must be kept up meanwhile.
+//!
+//! - `waiting`: commands that came together and are handed out one after the other
 
-use std::io::{self, BufRead, Read};
+mod waiting;
+
+use std::io::{self, BufRead, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use common::escape::escape;
 use tokio::time;
 
-use super::editor::Editor;
+use self::waiting::Waiting;
+use super::editor::{Editor, PromptData, Shared};
+use super::syntax::Scanner;
 use crate::cli::failure::Failure;
+use crate::config::PromptSettings;
 
 /// How long the editor may take to give the terminal back. It looks several times a second.
 const GIVE_BACK: Duration = Duration::from_secs(1);
 
-/// Longest line of a script, its end included: more than a request can carry, so that one that is merely too long is
-/// told from what is no script.
-const LINE_BYTES: u64 = 4 * 1024 * 1024;
+/// Longest command of a script, the end of its last line included: more than a request can carry, so that one that is
+/// merely too long is told from what is no script.
+const COMMAND_BYTES: usize = 4 * 1024 * 1024;
 
 /// What came.
 #[derive(Debug)]
 pub(crate) enum Line {
-    /// A line, without its end.
+    /// A line without its end, or the lines of one command without the last one's.
     Text(Vec<u8>),
     /// Ctrl-C: the line is given up.
     Cleared,
@@ -36,25 +44,43 @@ pub(crate) enum Line {
 /// the program.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    prompts: mpsc::SyncSender<String>,
-    lines: tokio::sync::mpsc::Receiver<Line>,
+    /// Each with the text that the line is to begin with.
+    asks: mpsc::SyncSender<String>,
+    lines: tokio::sync::mpsc::Receiver<(u64, Line)>,
+    /// The first line's of what came last, from 1.
+    number: u64,
     /// Whether the thread has been asked and has not answered.
     asked: bool,
-    /// Makes the line editor stop asking; a script has nothing of the kind.
-    stop: Option<Arc<AtomicBool>>,
+    /// A person's terminal; a script has nothing of the kind.
+    screen: Option<Screen>,
+    waiting: Waiting,
+}
+
+/// What the line editor shares with us.
+#[derive(Debug)]
+struct Screen {
+    shared: Arc<Shared>,
+    /// Makes it stop asking.
+    stop: Arc<AtomicBool>,
 }
 
 impl Lines {
-    /// From a person at the terminal.
+    /// From a person at the terminal, whose lines are for the server that is called `host`.
     ///
     /// # Errors
     /// [`Failure::System`].
-    pub(crate) fn from_terminal() -> Result<Self, Failure> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
-        Self::spawn(Some(stop), move || {
-            let mut editor = Editor::new(stopped);
-            move |prompt: &str| editor.read_line(prompt)
+    pub(crate) fn from_terminal(host: &str, settings: &PromptSettings) -> Result<Self, Failure> {
+        let (shared, printer) = Shared::new(settings.clone());
+        let (shared, stop) = (Arc::new(shared), Arc::new(AtomicBool::new(false)));
+        let screen = Screen { shared: Arc::clone(&shared), stop: Arc::clone(&stop) };
+        let host = host.to_owned();
+        Self::spawn(Some(screen), move || {
+            let mut editor = Editor::new(&host, shared, printer, stop);
+            let mut number = 0;
+            move |begun: &str| {
+                number += 1;
+                (number, editor.read_line(begun))
+            }
         })
     }
 
@@ -62,80 +88,194 @@ impl Lines {
     ///
     /// # Errors
     /// [`Failure::System`].
-    pub(crate) fn from_script(mut script: impl BufRead + Send + 'static) -> Result<Self, Failure> {
-        Self::spawn(None, move || move |_: &str| read_script_line(&mut script))
+    pub(crate) fn from_script(reader: impl BufRead + Send + 'static) -> Result<Self, Failure> {
+        let mut script = Script { reader, number: 0 };
+        Self::spawn(None, move || move |_: &str| (script.number + 1, script.command()))
     }
 
     /// `open` runs in the thread; what it opens need not be able to leave it.
-    fn spawn<R: FnMut(&str) -> Line>(
-        stop: Option<Arc<AtomicBool>>,
+    fn spawn<R: FnMut(&str) -> (u64, Line)>(
+        screen: Option<Screen>,
         open: impl FnOnce() -> R + Send + 'static,
     ) -> Result<Self, Failure> {
-        let (prompts, asked) = mpsc::sync_channel::<String>(1);
+        let (asks, asked) = mpsc::sync_channel::<String>(1);
         let (answer, lines) = tokio::sync::mpsc::channel(1);
         let serve = move || {
             let mut read = open();
-            while let Ok(prompt) = asked.recv() {
-                if answer.blocking_send(read(&prompt)).is_err() {
+            while let Ok(begun) = asked.recv() {
+                if answer.blocking_send(read(&begun)).is_err() {
                     return;
                 }
             }
         };
         let thread = thread::Builder::new().name("lines".to_owned()).spawn(serve);
         thread.map_err(|error| Failure::System { what: "a thread", error })?;
-        Ok(Self { prompts, lines, asked: false, stop })
+        Ok(Self { asks, lines, number: 0, asked: false, screen, waiting: Waiting::default() })
     }
 
-    /// The next line.
-    pub(crate) async fn next(&mut self, prompt: String) -> Line {
+    /// The next line. Of a paste it is the next command, which is shown behind a prompt of its own.
+    pub(crate) async fn next(&mut self) -> Line {
+        if let Some(command) = self.waiting.next() {
+            self.show(&command);
+            return Line::Text(command);
+        }
         if !self.asked {
             // There is room: the thread has taken what it was asked before.
-            self.asked = self.prompts.send(prompt).is_ok();
+            self.asked = self.asks.send(self.waiting.take_begun()).is_ok();
         }
-        let line = self.lines.recv().await.unwrap_or(Line::End);
+        let (number, line) = self.lines.recv().await.unwrap_or((self.number, Line::End));
+        self.number = number;
         self.asked = false;
-        line
+        match line {
+            Line::Text(text) if self.screen.is_some() => Line::Text(self.waiting.cut(text)),
+            line => line,
+        }
+    }
+
+    /// Which line it was that came last, from 1; the first one of several.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Changes what the prompt says, also while somebody types behind it.
+    pub(crate) fn change_prompt(&self, change: impl FnOnce(&mut PromptData)) {
+        if let Some(screen) = &self.screen {
+            screen.shared.change(change);
+        }
+    }
+
+    /// Has a line written above the prompt; does not wait.
+    pub(crate) fn print_above(&self, line: &str) {
+        if let Some(screen) = &self.screen {
+            screen.shared.print_above(line);
+        }
+    }
+
+    /// A command was interrupted: what was pasted behind it goes back into the editor.
+    pub(crate) fn hold_back(&mut self) {
+        self.waiting.hold_back();
+    }
+
+    /// Takes what was typed while a command ran and was not read by it: whole commands come next, the rest is what the
+    /// next line begins with.
+    pub(crate) fn give_back(&mut self, typed: &[u8]) {
+        self.waiting.give_back(typed);
+    }
+
+    /// An interrupt came while somebody was asked for a line. The editor sees a key instead; without one, what was
+    /// typed is gone, and is asked for again.
+    pub(crate) fn interrupted(&self) {
+        if let Some(screen) = self.screen.as_ref().filter(|screen| screen.shared.style().dumb) {
+            screen.stop.store(true, Ordering::Relaxed);
+            put(&format!("\n{}", screen.shared.prompt()));
+        }
+    }
+
+    /// Shows a command as if it had been typed now.
+    fn show(&self, command: &[u8]) {
+        let Some(screen) = &self.screen else { return };
+        let text = String::from_utf8_lossy(command);
+        let shown = text.lines().map(escape).collect::<Vec<_>>().join("\n> ");
+        put(&format!("{}{shown}\n", screen.shared.prompt()));
     }
 
     /// Leaves the terminal as it was, if somebody is being asked for a line there.
     pub(crate) async fn close(mut self) {
-        if let (Some(stop), true) = (&self.stop, self.asked) {
-            stop.store(true, Ordering::Relaxed);
+        let screen = self.screen.as_ref().filter(|screen| !screen.shared.style().dumb);
+        if let (Some(screen), true) = (screen, self.asked) {
+            screen.stop.store(true, Ordering::Relaxed);
             time::timeout(GIVE_BACK, self.lines.recv()).await.ok();
         }
     }
 }
 
-fn read_script_line(script: &mut impl BufRead) -> Line {
-    let mut line = Vec::new();
-    match script.take(LINE_BYTES + 1).read_until(b'\n', &mut line) {
-        Ok(0) => Line::End,
-        Ok(read) if read as u64 > LINE_BYTES => {
-            Line::Failed(io::Error::other(format!("a line of more than {} KiB", LINE_BYTES / 1024)))
+fn put(text: &str) {
+    // Nobody is left to see it if stderr is gone.
+    io::stderr().write_all(text.as_bytes()).ok();
+}
+
+/// A script that is read.
+struct Script<R> {
+    reader: R,
+    /// Lines that were read.
+    number: u64,
+}
+
+impl<R: BufRead> Script<R> {
+    /// The next command: a line, or as many as it takes.
+    fn command(&mut self) -> Line {
+        let (mut command, mut scanner) = (Vec::new(), Scanner::new());
+        loop {
+            let begin = command.len();
+            let room = (COMMAND_BYTES + 1).saturating_sub(begin) as u64;
+            match self.reader.by_ref().take(room).read_until(b'\n', &mut command) {
+                Ok(0) if command.is_empty() => return Line::End,
+                // The shell says what is missing.
+                Ok(0) => return Line::Text(command),
+                Ok(_) if command.len() > COMMAND_BYTES => {
+                    return too_long(if begin == 0 { "line" } else { "command" });
+                }
+                Ok(_) => {}
+                Err(error) => return Line::Failed(error),
+            }
+            self.number += 1;
+            let line = command.get(begin..).unwrap_or_default();
+            if scanner.is_own(line) || scanner.line(line) {
+                command.pop_if(|last| *last == b'\n');
+                return Line::Text(command);
+            }
         }
-        Ok(_) => {
-            line.pop_if(|last| *last == b'\n');
-            Line::Text(line)
-        }
-        Err(error) => Line::Failed(error),
     }
+}
+
+fn too_long(what: &str) -> Line {
+    Line::Failed(io::Error::other(format!("a {what} of more than {} KiB", COMMAND_BYTES / 1024)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn commands(script: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        let mut script = Script { reader: io::Cursor::new(script.to_vec()), number: 0 };
+        let mut found = Vec::new();
+        loop {
+            match (script.number + 1, script.command()) {
+                (number, Line::Text(command)) => found.push((number, command)),
+                (_, Line::End) => return found,
+                (_, other) => panic!("{other:?}"),
+            }
+        }
+    }
+
     #[test]
     fn a_script_has_lines() {
-        let mut script = io::Cursor::new(b"one\n\n\xff three".to_vec());
-        let mut next = || match read_script_line(&mut script) {
-            Line::Text(line) => Some(line),
-            Line::End => None,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(next().unwrap(), b"one");
-        assert_eq!(next().unwrap(), b"");
-        assert_eq!(next().unwrap(), b"\xff three");
-        assert!(next().is_none());
+        let expected = [(1, b"one".to_vec()), (2, Vec::new()), (3, b"\xff three".to_vec())];
+        assert_eq!(commands(b"one\n\n\xff three"), expected);
+    }
+
+    #[test]
+    fn a_command_of_several_lines_is_one() {
+        let script = b"a\nif b\nthen\n:c\nfi\n:env A='\ncat <<E\n\n'\nE\nd";
+        let found = commands(script);
+        let found: Vec<_> = found.iter().map(|(number, text)| (*number, text.as_slice())).collect();
+        let expected: [(u64, &[u8]); 5] =
+            [(1, b"a"), (2, b"if b\nthen\n:c\nfi"), (6, b":env A='"), (7, b"cat <<E\n\n'\nE"), (11, b"d")];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_never_closed_is_handed_out_at_the_end() {
+        assert_eq!(commands(b"a 'b\nc\n"), [(1, b"a 'b\nc\n".to_vec())]);
+    }
+
+    #[test]
+    fn what_is_never_closed_has_a_limit() {
+        let lines = [b"'\n".to_vec(), b"x\n".repeat(COMMAND_BYTES / 2)].concat();
+        let mut script = Script { reader: io::Cursor::new(lines), number: 0 };
+        assert!(matches!(script.command(), Line::Failed(_)));
+        let line = vec![b'x'; COMMAND_BYTES];
+        let mut script = Script { reader: io::Cursor::new(line), number: 0 };
+        assert!(matches!(script.command(), Line::Text(text) if text.len() == COMMAND_BYTES));
     }
 }

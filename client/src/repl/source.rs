@@ -1,11 +1,12 @@
 //! Whether lines come from a person or from a script, and from where.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal};
+use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
 use crate::cli::args::ReplOptions;
+use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
 
 /// Where lines come from.
@@ -30,19 +31,19 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Its lines.
+    /// Opens a script.
     ///
     /// # Errors
-    /// [`Failure::Script`], [`Failure::System`].
-    pub(super) fn lines(self) -> Result<Lines, Failure> {
-        match self {
-            Self::Terminal => Lines::from_terminal(),
-            Self::Stdin => Lines::from_script(BufReader::new(io::stdin())),
+    /// [`Failure::Script`].
+    pub(super) fn open(self) -> Result<Opened, Failure> {
+        Ok(match self {
+            Self::Terminal => Opened::Terminal,
+            Self::Stdin => Opened::Script(Box::new(BufReader::new(io::stdin()))),
             Self::File(path) => {
                 let file = File::open(path).map_err(|error| self.failure(error))?;
-                Lines::from_script(BufReader::new(file))
+                Opened::Script(Box::new(BufReader::new(file)))
             }
-        }
+        })
     }
 
     /// The failure to read from it.
@@ -51,6 +52,25 @@ impl<'a> Source<'a> {
             Self::Terminal => Failure::Terminal(error),
             Self::Stdin => Failure::Script(PathBuf::from("stdin"), error),
             Self::File(path) => Failure::Script(path.to_owned(), error),
+        }
+    }
+}
+
+/// A source that lines can be had from.
+pub(super) enum Opened {
+    Terminal,
+    Script(Box<dyn BufRead + Send>),
+}
+
+impl Opened {
+    /// Its lines, which are for the server behind `connection`.
+    ///
+    /// # Errors
+    /// [`Failure::System`].
+    pub(super) fn lines(self, connection: &Connection) -> Result<Lines, Failure> {
+        match self {
+            Self::Terminal => Lines::from_terminal(&connection.name, &connection.prompt),
+            Self::Script(script) => Lines::from_script(script),
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{Request, Router};
 use crate::error::Error;
 use crate::hold::{Hold, Link};
 
-const STDIN_FROM_SERVER: ConnectionError = ConnectionError::Violation("stdin from the server");
+const NOT_RECEIVED: ConnectionError = ConnectionError::Violation("a stream that was not asked for");
 
 impl Router {
     fn job(&self, number: JobNumber) -> Result<Option<Arc<Hold>>, ConnectionError> {
@@ -36,11 +36,11 @@ impl Router {
             Packet::Message { job, message } => self.handle_message(job, message, link),
             Packet::Data { job, stream, offset, bytes } => {
                 let Some(job) = self.job(job)? else { return Ok(()) };
-                Ok(job.inbound(stream).ok_or(STDIN_FROM_SERVER)?.receive(offset, bytes)?)
+                Ok(job.inbound(stream).ok_or(NOT_RECEIVED)?.receive(offset, bytes)?)
             }
             Packet::Eof { job, stream, total } => {
                 let Some(job) = self.job(job)? else { return Ok(()) };
-                Ok(job.inbound(stream).ok_or(STDIN_FROM_SERVER)?.finish(total)?)
+                Ok(job.inbound(stream).ok_or(NOT_RECEIVED)?.finish(total)?)
             }
             Packet::Ack { job, ack, .. } => {
                 let Some(job) = self.job(job)? else { return Ok(()) };

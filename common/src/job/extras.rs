@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::spec::SpecError;
+use super::spec::{Spec, SpecError};
 use super::terminal::Terminal;
 
 /// One of them, as it travels. New ones go at the end; the order is the wire's.
@@ -12,6 +12,8 @@ use super::terminal::Terminal;
 pub enum Extra {
     /// It runs on a terminal of its own, in place of pipes.
     Terminal(Terminal),
+    /// It has control descriptors.
+    Control,
 }
 
 /// All of them, by name: at most one of each kind.
@@ -19,12 +21,16 @@ pub enum Extra {
 pub struct Extras {
     /// The terminal that it runs on, if it runs on one. Its stdin, stdout and stderr are this, so it has no stderr of its own.
     pub terminal: Option<Terminal>,
+    /// Whether it has control descriptors: its descriptor 0 is a pipe that carries what the client tells it
+    /// ([`Order::Control`](crate::message::Order::Control)), and what it writes to descriptor 9 comes as a stream of its own,
+    /// which says how far its output had come by then.
+    pub control: bool,
 }
 
 impl Extras {
     /// Whether there is nothing beyond the specification.
     pub fn is_empty(&self) -> bool {
-        self.terminal.is_none()
+        self.terminal.is_none() && !self.control
     }
 
     /// Checks what the types cannot say.
@@ -35,15 +41,28 @@ impl Extras {
         self.terminal.as_ref().map_or(Ok(()), Terminal::check)
     }
 
+    /// Checks that they go together with a specification.
+    ///
+    /// # Errors
+    /// [`SpecError::ControlStdin`], [`SpecError::ControlSupervised`]; the fault of whoever wrote the command.
+    pub fn check_with(&self, spec: &Spec) -> Result<(), SpecError> {
+        match self.control {
+            true if spec.stdin && self.terminal.is_none() => Err(SpecError::ControlStdin),
+            true if spec.keeping.supervised => Err(SpecError::ControlSupervised),
+            true | false => Ok(()),
+        }
+    }
+
     /// As they travel: in the order of their numbers.
     pub fn to_wire(&self) -> Vec<Extra> {
-        self.terminal.iter().cloned().map(Extra::Terminal).collect()
+        let terminal = self.terminal.iter().cloned().map(Extra::Terminal);
+        terminal.chain(self.control.then_some(Extra::Control)).collect()
     }
 
     /// What of them makes a job another one. How large a terminal is does not, nor of which kind: a request that is said again
     /// from another window asks for the same job.
     pub(crate) fn told_apart(&self) -> Vec<Extra> {
-        self.terminal.iter().map(|_| Extra::Terminal(Terminal::default())).collect()
+        Self { terminal: self.terminal.as_ref().map(|_| Terminal::default()), ..*self }.to_wire()
     }
 }
 
@@ -53,10 +72,11 @@ impl TryFrom<Vec<Extra>> for Extras {
     fn try_from(list: Vec<Extra>) -> Result<Self, RepeatedExtra> {
         let mut extras = Self::default();
         for extra in list {
-            let before = match extra {
-                Extra::Terminal(terminal) => extras.terminal.replace(terminal),
+            let repeated = match extra {
+                Extra::Terminal(terminal) => extras.terminal.replace(terminal).is_some(),
+                Extra::Control => std::mem::replace(&mut extras.control, true),
             };
-            if before.is_some() {
+            if repeated {
                 return Err(RepeatedExtra);
             }
         }
@@ -72,7 +92,7 @@ pub struct RepeatedExtra;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::WindowSize;
+    use crate::job::{Program, WindowSize};
 
     fn terminal() -> Terminal {
         let size = WindowSize { rows: 24, columns: 80, ..WindowSize::default() };
@@ -81,17 +101,34 @@ mod tests {
 
     #[test]
     fn what_travels_comes_back_and_nothing_comes_twice() {
-        let extras = Extras { terminal: Some(terminal()) };
-        assert_eq!(Extras::try_from(extras.to_wire()), Ok(extras.clone()));
         assert_eq!(Extras::try_from(Vec::new()), Ok(Extras::default()));
-        let twice = [extras.to_wire(), extras.to_wire()].concat();
-        assert_eq!(Extras::try_from(twice), Err(RepeatedExtra));
+        for (terminal, control) in [(Some(terminal()), false), (None, true), (Some(terminal()), true)] {
+            let extras = Extras { terminal, control };
+            assert_eq!(Extras::try_from(extras.to_wire()), Ok(extras.clone()));
+            let twice = [extras.to_wire(), extras.to_wire()].concat();
+            assert_eq!(Extras::try_from(twice), Err(RepeatedExtra));
+        }
     }
 
     #[test]
     fn another_window_is_the_same_job() {
-        let asked = |terminal| Extras { terminal }.told_apart();
-        assert_eq!(asked(Some(terminal())), asked(Some(Terminal::default())));
-        assert_ne!(asked(Some(terminal())), asked(None));
+        let asked = |terminal, control| Extras { terminal, control }.told_apart();
+        assert_eq!(asked(Some(terminal()), true), asked(Some(Terminal::default()), true));
+        assert_ne!(asked(Some(terminal()), false), asked(None, false));
+        assert_ne!(asked(Some(terminal()), false), asked(Some(terminal()), true));
+    }
+
+    #[test]
+    fn what_is_told_on_descriptor_0_needs_it_and_a_server_that_stays() {
+        let check = |stdin, supervised, terminal: Option<Terminal>| {
+            let mut spec = Spec::new(Program::LoginShell);
+            (spec.stdin, spec.keeping.supervised) = (stdin, supervised);
+            assert_eq!(Extras { terminal: terminal.clone(), control: false }.check_with(&spec), Ok(()));
+            Extras { terminal, control: true }.check_with(&spec)
+        };
+        assert_eq!(check(false, false, None), Ok(()));
+        assert_eq!(check(true, false, Some(terminal())), Ok(()));
+        assert_eq!(check(true, false, None), Err(SpecError::ControlStdin));
+        assert_eq!(check(false, true, Some(terminal())), Err(SpecError::ControlSupervised));
     }
 }

@@ -188,6 +188,14 @@ pub enum SpecError {
         /// How many there are.
         count: usize,
     },
+    /// A stdin beside the descriptor that it is told by, without a terminal.
+    #[error(
+        "a command that is told what to do on its descriptor 0 has no other stdin, unless it has a terminal"
+    )]
+    ControlStdin,
+    /// Control descriptors and a supervisor.
+    #[error("a command with control descriptors cannot outlive its server")]
+    ControlSupervised,
     /// A limit that makes no sense on any machine.
     #[error("a limit of {value} on {resource}: {least} to {most} make sense")]
     Limit {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::StreamId;
-use crate::job::{JobId, Signal, WindowSize, bounded};
+use crate::job::{ByteString, JobId, Signal, WindowSize, bounded};
 
 /// Streams of a job that one attachment may ask for.
 const STREAMS: usize = 4;
@@ -116,7 +116,7 @@ pub struct Attached {
 }
 
 /// What a client tells a job to do. Numbered, so that none is lost or carried out twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     /// Send this signal to its process group.
     Signal(Signal),
@@ -126,6 +126,8 @@ pub enum Order {
     Keep,
     /// Make its terminal this large. To the size that it has: have its programs draw again.
     Resize(WindowSize),
+    /// Write this to its descriptor 0, behind what was written there before. Only to a job with control descriptors, by its client.
+    Control(ByteString),
 }
 
 /// Why a request about a job is not granted.

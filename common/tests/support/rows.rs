@@ -81,6 +81,12 @@ pub(crate) fn client_rows() -> Vec<Row<ClientMessage>> {
              04 00  04 00  01 00 00 00                                        # terminals",
         ),
         row(
+            Packet::Hello(Hello { features: Features::CONTROL, ..Hello::new("", "") }),
+            "2a 00 00 00  01 ff  00 00  00 00 00 00  00 00 00 00 00 00 00 00  # 16 + 26, HELLO
+             54 45 4c 45 58 00 0d 0a  02 00  02 00  00  00  01 00  00 00
+             04 00  04 00  02 00 00 00                                        # control descriptors",
+        ),
+        row(
             Packet::Data {
                 job: JobNumber(0x0102),
                 stream: stdin,
@@ -177,6 +183,10 @@ pub(crate) fn server_rows() -> Vec<Row<ServerMessage>> {
         row(
             Packet::Eof { job: JobNumber(1), stream: StreamId::Stderr, total: 0 },
             "10 00 00 00  21 02  00 00  01 00 00 00  00 00 00 00 00 00 00 00",
+        ),
+        row(
+            Packet::Data { job: JobNumber(1), stream: StreamId::Control, offset: 5, bytes: "x".into() },
+            "11 00 00 00  20 05  00 00  01 00 00 00  05 00 00 00 00 00 00 00  78",
         ),
         row(
             Packet::Ack {

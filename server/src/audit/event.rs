@@ -1,7 +1,7 @@
 //! What is recorded: typed events, and the fields that they become. Values of variables never do.
 
 use common::frame::StreamId;
-use common::job::{ByteString, Ended, JobId, Outcome, PeakMemory, Program, Spec};
+use common::job::{ByteString, Ended, Extras, JobId, Outcome, PeakMemory, Program, Spec};
 use common::keys::Fingerprint;
 use common::message::Order;
 
@@ -88,8 +88,8 @@ pub(crate) struct JobStart<'a> {
     pub(crate) owner: Owner,
     /// What is run.
     pub(crate) spec: &'a Spec,
-    /// Whether it runs on a terminal.
-    pub(crate) terminal: bool,
+    /// What it has beyond its specification.
+    pub(crate) extras: &'a Extras,
     /// What the client asked for instead, if its key is for one command.
     pub(crate) original: Option<&'a ByteString>,
 }
@@ -117,7 +117,7 @@ pub(crate) struct JobIntervention<'a> {
 }
 
 /// What can be done to a job of somebody else's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Deed {
     /// To take the place of its client: its stdin, its orders, and whether it goes on.
     Attach,
@@ -259,8 +259,11 @@ impl JobStart<'_> {
         if let Some(directory) = &self.spec.directory {
             line.text("directory", &directory.0, Budget::TEXT);
         }
-        if self.terminal {
+        if self.extras.terminal.is_some() {
             line.flag("terminal", true);
+        }
+        if self.extras.control {
+            line.flag("control", true);
         }
     }
 }
@@ -295,20 +298,21 @@ impl JobIntervention<'_> {
         line.word("principal", self.principal.to_string());
         line.word("owner", self.owner.to_string());
         line.word("action", self.deed.name());
-        if let Deed::Order(Order::Signal(signal)) = self.deed {
+        if let Deed::Order(Order::Signal(signal)) = &self.deed {
             line.word("signal", signal.to_string());
         }
     }
 }
 
 impl Deed {
-    fn name(self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::Attach => "attach",
             Self::Order(Order::Signal(_)) => "signal",
             Self::Order(Order::Cancel) => "cancel",
             Self::Order(Order::Keep) => "keep",
             Self::Order(Order::Resize(_)) => "resize",
+            Self::Order(Order::Control(_)) => "control",
             Self::Forget => "forget",
         }
     }

@@ -12,8 +12,8 @@ use std::time::Instant;
 use common::connection::{ConnectionError, PacketSender};
 use common::frame::JobNumber;
 use common::greeting::Features;
-use common::job::{Extras, RepeatedExtra};
-use common::message::{ClientMessage, ServerMessage};
+use common::job::{ByteString, Extras, RepeatedExtra};
+use common::message::{ClientMessage, Order, ServerMessage};
 use common::packet::Packet;
 use common::stream::Budget;
 use tokio::sync::Semaphore;
@@ -138,13 +138,14 @@ impl Jobs {
                 self.join(number, attach).await;
             }
             ClientMessage::Order { sequence, order } => {
-                permit(&self.principal, Action::Order)?;
+                permit(&self.principal, Action::Order(&order))?;
                 let (mut applied, keeps) = (None, self.service.live().config.jobs.keep);
+                let deed = deed(&order);
                 self.with(number, |hold| {
                     let running = hold.running();
                     applied = hold.order(sequence, order, keeps)?;
                     if let (Some(job), Some(ServerMessage::Applied { .. })) = (running, &applied) {
-                        self.actor().has_done(Deed::Order(order), job.owner, &job.id);
+                        self.actor().has_done(deed, job.owner, &job.id);
                     }
                     Ok(())
                 })?;
@@ -265,6 +266,14 @@ impl Jobs {
         let hold = lock(&self.table).held.get(&number).cloned();
         hold.map_or(Ok(()), |hold| action(&hold))
     }
+}
+
+/// What is said in the trail of an order to a job of somebody else's: nothing of what it was told.
+fn deed(order: &Order) -> Deed {
+    Deed::Order(match order {
+        Order::Control(_) => Order::Control(ByteString::default()),
+        order => order.clone(),
+    })
 }
 
 /// A client of ours does not ask for what its key may not do, other than to start a job.

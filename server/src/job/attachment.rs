@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::connection::{Closed, PacketSender};
-use common::frame::{JobNumber, StreamId};
+use common::frame::{JobNumber, Outputs, StreamId};
 use common::greeting::Features;
 use common::job::{Ended, Outcome};
 use common::limits;
@@ -14,7 +14,7 @@ use common::stream::Outbound;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::outlet::{Outlet, Read};
+use super::outlet::Read;
 use super::presence::Epoch;
 use super::state::{Job, Progress};
 use crate::authorize::Remote;
@@ -66,10 +66,9 @@ pub(crate) struct Attachment {
     role: Role,
     /// That of the job's client; `None` for others.
     epoch: Option<Epoch>,
-    stdout: Option<Outbound>,
-    stderr: Option<Outbound>,
-    /// Where a snapshot ends, stdout and stderr.
-    until: [Option<u64>; 2],
+    streams: Outputs<Option<Outbound>>,
+    /// Where a snapshot ends.
+    until: Outputs<Option<u64>>,
     /// Whether it is to hear when the output was written.
     times: bool,
     superseded: AtomicBool,
@@ -96,9 +95,8 @@ impl Attachment {
             id,
             role,
             epoch,
-            stdout: outbound(StreamId::Stdout),
-            stderr: outbound(StreamId::Stderr),
-            until: [until(StreamId::Stdout), until(StreamId::Stderr)],
+            streams: Outputs::new(outbound),
+            until: Outputs::new(until),
             times,
             superseded: AtomicBool::new(false),
             parted: AtomicBool::new(false),
@@ -122,11 +120,7 @@ impl Attachment {
     }
 
     pub(super) fn outbound(&self, stream: StreamId) -> Option<&Outbound> {
-        match stream {
-            StreamId::Stdout => self.stdout.as_ref(),
-            StreamId::Stderr => self.stderr.as_ref(),
-            StreamId::Stdin => None,
-        }
+        self.streams.get(stream)?.as_ref()
     }
 
     /// Goes on in the place of another server of the job, which has sent all that comes before, and the end if it `has_ended`.
@@ -207,18 +201,22 @@ impl Attachment {
             self.say_terminal(job).await?;
         }
         if has_output {
-            let [stdout, stderr] = self.until;
-            let stdout = self.feed(job, StreamId::Stdout, &job.stdout, stdout);
-            tokio::try_join!(stdout, self.feed(job, StreamId::Stderr, &job.stderr, stderr))?;
+            let [stdout, stderr, control] =
+                [StreamId::Stdout, StreamId::Stderr, StreamId::Control].map(|stream| self.feed(job, stream));
+            tokio::try_join!(stdout, stderr, control)?;
         }
         if self.role == Role::Snapshot {
             return self.say(ServerMessage::Done).await;
         }
-        let ended = match settled(&mut progress, |progress| matches!(progress, Progress::Over { .. })).await {
-            Progress::Over { ended, .. } => Ended::clone(&ended),
-            // The job's task is gone, and has not said how it ended.
-            _ => Ended::without_output(Outcome::Lost("the server failed".to_owned())),
-        };
+        let mut ended =
+            match settled(&mut progress, |progress| matches!(progress, Progress::Over { .. })).await {
+                Progress::Over { ended, .. } => Ended::clone(&ended),
+                // The job's task is gone, and has not said how it ended.
+                _ => Ended::without_output(Outcome::Lost("the server failed".to_owned())),
+            };
+        if !self.link.features.contain(Features::CONTROL) {
+            ended.totals.retain(|total| total.stream != StreamId::Control);
+        }
         self.say(ServerMessage::Ended(ended)).await?;
         reach(CrashPoint::EndSaid);
         Ok(())
@@ -235,14 +233,11 @@ impl Attachment {
         }
     }
 
-    async fn feed(
-        &self,
-        job: &Job,
-        stream: StreamId,
-        outlet: &Outlet,
-        until: Option<u64>,
-    ) -> Result<(), Closed> {
-        let Some(outbound) = self.outbound(stream) else { return Ok(()) };
+    async fn feed(&self, job: &Job, stream: StreamId) -> Result<(), Closed> {
+        let (Some(outbound), Some(outlet)) = (self.outbound(stream), job.outlet(stream)) else {
+            return Ok(());
+        };
+        let until = self.until.get(stream).copied().flatten();
         if outbound.is_ended() {
             return Ok(());
         }

@@ -11,7 +11,7 @@ mod sample;
 mod tests;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,13 +21,14 @@ use thiserror::Error;
 use tracing::{error, info};
 
 pub(super) use record::{
-    HandedCourse, HandedEnd, HandedFeed, HandedFeedStage, HandedJob, HandedOrders, HandedOutlet, HandedPast,
-    HandedPresence, HandedReading, HandedRules, HandedRung, HandedServer, HandedSource, HandedSpool,
-    HandedStage, HandedState,
+    HandedCommands, HandedControl, HandedCourse, HandedEnd, HandedFeed, HandedFeedStage, HandedJob,
+    HandedOrders, HandedOutlet, HandedPast, HandedPresence, HandedReading, HandedRules, HandedRung,
+    HandedServer, HandedSource, HandedSpool, HandedStage, HandedState,
 };
 
 pub(crate) use sample::sample;
 
+use super::control::Control;
 use super::input::{self, Feed};
 use super::life::{Paused, Stage};
 use super::output::Source;
@@ -58,7 +59,7 @@ pub(crate) enum HandingError {
 pub(crate) struct Handed {
     server: HandedServer,
     past: Vec<HandedPast>,
-    jobs: Vec<HandedJob>,
+    jobs: Vec<(HandedJob, Option<HandedControl>)>,
 }
 
 /// Writes down the jobs of `service`, of which those that are under way were cut off.
@@ -79,7 +80,11 @@ pub(crate) fn write<'a>(
     }
     // One that was forgotten is among those that are past.
     for paused in cut_off.iter().filter(|paused| registry.has(&paused.job)) {
-        add(&mut state, &paused.hand(packing)?)?;
+        let (job, control) = paused.hand(packing)?;
+        add(&mut state, &job)?;
+        if let Some(control) = control {
+            add(&mut state, &control)?;
+        }
     }
     Ok(state)
 }
@@ -107,10 +112,22 @@ impl Handed {
             let bytes = next(&mut state)?;
             match bytes.get(4) {
                 Some(&HandedPast::KIND) => handed.past.push(open(bytes)?),
-                _ => handed.jobs.push(open(bytes)?),
+                Some(&HandedControl::KIND) => handed.add_control(open(bytes)?)?,
+                _ => handed.jobs.push((open(bytes)?, None)),
             }
         }
         Ok(Some(handed))
+    }
+
+    /// Takes what goes with the job that was read last.
+    fn add_control(&mut self, control: HandedControl) -> Result<(), RecordError> {
+        match self.jobs.last_mut() {
+            Some((job, none @ None)) if (job.owner, &job.id) == (control.owner, &control.id) => {
+                *none = Some(control);
+                Ok(())
+            }
+            _ => Err(RecordError::Damaged("control descriptors of no job".to_owned())),
+        }
     }
 
     /// What keeps the processes of its jobs together, and of those to come.
@@ -131,9 +148,9 @@ impl Handed {
         let Self { server, past, jobs } = self;
         service.registry.take(server.remembers_since.into(), past);
         let mut cut_off = Vec::new();
-        for handed in jobs {
+        for (handed, control) in jobs {
             let id = handed.id.clone();
-            match Paused::take(handed, service, unpacking) {
+            match Paused::take(handed, control, service, unpacking) {
                 Ok(paused) => cut_off.push(paused),
                 Err(error) => error!(job = %id, %error, "a job of the program before is lost"),
             }
@@ -154,7 +171,8 @@ fn next<'a>(state: &mut &'a [u8]) -> Result<&'a [u8], RecordError> {
 }
 
 impl Paused {
-    fn hand<'a>(&'a self, packing: &mut Packing<'a>) -> io::Result<HandedJob> {
+    fn hand<'a>(&'a self, packing: &mut Packing<'a>) -> io::Result<(HandedJob, Option<HandedControl>)> {
+        let control = self.hand_control(packing)?;
         let (rest, stage) = match &self.stage {
             Stage::Running(course, _) => {
                 (course.feed.rest.clone(), HandedStage::Running(Box::new(course.hand(packing)?)))
@@ -164,10 +182,30 @@ impl Paused {
                 (Bytes::new(), HandedStage::Over(end))
             }
         };
-        self.job.hand(rest, stage, packing)
+        Ok((self.job.hand(rest, stage, packing)?, control))
     }
 
-    fn take(handed: HandedJob, service: &Service, unpacking: &mut Unpacking) -> io::Result<Self> {
+    fn hand_control<'a>(&'a self, packing: &mut Packing<'a>) -> io::Result<Option<HandedControl>> {
+        let Some(control) = &self.job.control else { return Ok(None) };
+        let (pipe, source) = match &self.stage {
+            Stage::Running(course, _) => {
+                let [_, _, reports] = &course.sources;
+                (course.commands.as_ref(), hand_source(reports, packing))
+            }
+            Stage::Over => (None, HandedSource::Ended { left_open: false }),
+        };
+        let (commands, reports) = control.hand(pipe, packing)?;
+        let (owner, id) = (self.job.owner.into(), self.job.id.clone());
+        let declined = self.job.orders.hand_declined();
+        Ok(Some(HandedControl { owner, id, commands, source, reports, declined }))
+    }
+
+    fn take(
+        handed: HandedJob,
+        control: Option<HandedControl>,
+        service: &Service,
+        unpacking: &mut Unpacking,
+    ) -> io::Result<Self> {
         let (budget, spools) = (service.connection_budget(), service.spools.as_ref());
         let registry: &Registry = &service.registry;
         // First of all: from here on it ends with what goes wrong.
@@ -178,11 +216,18 @@ impl Paused {
             }
             HandedStage::Over(_) => None,
         };
-        let (job, stage) = Job::take(handed, &budget, spools, unpacking)?;
+        let declined = control.as_ref().map(|control| control.declined.clone()).unwrap_or_default();
+        let (mut job, stage) = Job::take(handed, &declined, &budget, spools, unpacking)?;
+        let (mut commands, mut reports) = (None, Source::Over(Ok(false)));
+        if let Some(HandedControl { commands: told, source, reports: reported, .. }) = control {
+            let (control, pipe) = Control::take(&told, reported, &budget, unpacking)?;
+            (commands, reports) = (pipe, take_source(source, unpacking)?);
+            job = job.with_control(control);
+        }
         let job = Arc::new(job);
         let stage = match (stage, process) {
             (HandedStage::Running(course), Some(process)) => {
-                let course = Course::take(*course, process, unpacking)?;
+                let course = Course::take(*course, process, (commands, reports), unpacking)?;
                 if let Some(Ok(size)) = course.feed.terminal().map(process::size) {
                     job.is_on_terminal(size);
                 }
@@ -200,13 +245,8 @@ impl Paused {
 
 impl Course {
     fn hand<'a>(&'a self, packing: &mut Packing<'a>) -> io::Result<HandedCourse> {
-        let mut source = |source: &'a Source| match source {
-            Source::Open(pipe) => HandedSource::Open(packing.descriptor(pipe.as_fd())),
-            Source::Over(Ok(left_open)) => HandedSource::Ended { left_open: *left_open },
-            Source::Over(Err(error)) => HandedSource::Failed(error.clone()),
-        };
-        let [stdout, stderr] = &self.sources;
-        let sources = [source(stdout), source(stderr)];
+        let [stdout, stderr, _] = &self.sources;
+        let sources = [hand_source(stdout, packing), hand_source(stderr, packing)];
         Ok(HandedCourse {
             process: self.process.hand(packing)?,
             sources,
@@ -218,19 +258,18 @@ impl Course {
         })
     }
 
-    fn take(handed: HandedCourse, process: Process, unpacking: &mut Unpacking) -> io::Result<Self> {
+    fn take(
+        handed: HandedCourse,
+        process: Process,
+        (commands, reports): (Option<Arc<OwnedFd>>, Source),
+        unpacking: &mut Unpacking,
+    ) -> io::Result<Self> {
         let HandedCourse { sources, feed, rules, stops_reading, failure, since, .. } = handed;
-        let mut source = |handed| {
-            Ok::<_, io::Error>(match handed {
-                HandedSource::Open(pipe) => Source::Open(unpacking.descriptor(pipe)?),
-                HandedSource::Ended { left_open } => Source::Over(Ok(left_open)),
-                HandedSource::Failed(error) => Source::Over(Err(error)),
-            })
-        };
         let [stdout, stderr] = sources;
         Ok(Self {
             process,
-            sources: [source(stdout)?, source(stderr)?],
+            sources: [take_source(stdout, unpacking)?, take_source(stderr, unpacking)?, reports],
+            commands,
             feed: Feed::take(&feed, unpacking)?,
             rules: Rules::take(rules),
             stops_reading,
@@ -239,6 +278,22 @@ impl Course {
             again: true,
         })
     }
+}
+
+fn hand_source<'a>(source: &'a Source, packing: &mut Packing<'a>) -> HandedSource {
+    match source {
+        Source::Open(pipe) => HandedSource::Open(packing.descriptor(pipe.as_fd())),
+        Source::Over(Ok(left_open)) => HandedSource::Ended { left_open: *left_open },
+        Source::Over(Err(error)) => HandedSource::Failed(error.clone()),
+    }
+}
+
+fn take_source(handed: HandedSource, unpacking: &mut Unpacking) -> io::Result<Source> {
+    Ok(match handed {
+        HandedSource::Open(pipe) => Source::Open(unpacking.descriptor(pipe)?),
+        HandedSource::Ended { left_open } => Source::Over(Ok(left_open)),
+        HandedSource::Failed(error) => Source::Over(Err(error)),
+    })
 }
 
 impl Feed {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use common::job::{Ended, Outcome, Spec, StartFailure, Terminal};
+use common::job::{Ended, Extras, Outcome, Spec, StartFailure};
 use tokio::task::yield_now;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
@@ -42,13 +42,13 @@ pub(crate) fn begin(
     service: &Arc<Service>,
     connection: ConnectionId,
     (job, place): (Arc<Job>, Place),
-    (spec, terminal): (Spec, Option<Terminal>),
+    (spec, extras): (Spec, Extras),
     permission: impl Future<Output = Result<(), String>> + Send + 'static,
 ) {
     let owned = Arc::clone(service);
     let life = async move {
         let (service, connection) = (owned, Some(connection));
-        let stage = match Box::pin(start(&job, spec, terminal, permission, &service)).await {
+        let stage = match Box::pin(start(&job, spec, extras, permission, &service)).await {
             Ok(course) => Stage::Running(Box::new(course), place),
             Err(ended) => conclude(&service, connection, &job, ended, place),
         };

@@ -16,6 +16,9 @@ use tokio::sync::Notify;
 /// Attachments whose last order is remembered. A client that comes back comes soon, and few others give orders meanwhile.
 const REMEMBERED: usize = 64;
 
+/// Orders of control that were declined and may have to be declined again. No client of ours has more that are not answered.
+const DECLINED: usize = 64;
+
 /// What a job's task is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -45,6 +48,8 @@ struct Applied {
     client: Option<AttachmentId>,
     /// The last order of each attachment, the one that ordered last at the end.
     last: VecDeque<(AttachmentId, u64)>,
+    /// Those of control that were not carried out, the oldest first.
+    declined: VecDeque<(AttachmentId, u64)>,
 }
 
 /// What an order is, by its number.
@@ -86,10 +91,29 @@ impl Orders {
         self.size().take()
     }
 
-    /// The number of the last order of `attachment` that was carried out; 0 if there was none.
+    /// The number of the last order of `attachment` that was carried out, and all before it; 0 if there was none.
     pub(crate) fn applied(&self, attachment: AttachmentId) -> u64 {
         let applied = self.lock();
-        applied.last.iter().find(|(id, _)| *id == attachment).map_or(0, |(_, sequence)| *sequence)
+        let last = applied.last.iter().find(|(id, _)| *id == attachment).map_or(0, |(_, sequence)| *sequence);
+        let declined = applied.declined.iter().filter(|(id, _)| *id == attachment);
+        declined.fold(last, |before, (_, sequence)| before.min(sequence.saturating_sub(1)))
+    }
+
+    /// An order of control is not carried out, although it was its turn.
+    pub(super) fn decline(&self, attachment: AttachmentId, sequence: u64) {
+        let declined = &mut self.lock().declined;
+        // Those so far back are known to whoever goes on with this one.
+        declined
+            .retain(|(id, before)| *id != attachment || before.saturating_add(DECLINED as u64) > sequence);
+        if declined.len() >= DECLINED {
+            declined.pop_front();
+        }
+        declined.push_back((attachment, sequence));
+    }
+
+    /// Whether that was so.
+    pub(super) fn was_declined(&self, attachment: AttachmentId, sequence: u64) -> bool {
+        self.lock().declined.contains(&(attachment, sequence))
     }
 
     /// From now on `attachment` is that of the job's client.
@@ -99,7 +123,7 @@ impl Orders {
 
     /// Looks at the number of an order, and notes it if it is its turn.
     pub(crate) fn turn(&self, attachment: AttachmentId, sequence: u64) -> Turn {
-        let Applied { client, last: applied } = &mut *self.lock();
+        let Applied { client, last: applied, .. } = &mut *self.lock();
         let at = applied.iter().position(|(id, _)| *id == attachment);
         let last = at.and_then(|at| applied.get(at)).map_or(0, |(_, sequence)| *sequence);
         if sequence <= last {
@@ -185,6 +209,26 @@ mod tests {
         assert_eq!(orders.turn(ann, 1), Turn::Repeated);
         assert_eq!(orders.turn(ann, 2), Turn::Next);
         assert_eq!((orders.applied(ann), orders.applied(bob), orders.applied(AttachmentId(3))), (2, 1, 0));
+    }
+
+    #[test]
+    fn what_was_declined_is_known_as_long_as_it_may_be_asked_for_again() {
+        let orders = Orders::default();
+        let (ann, bob) = (AttachmentId(1), AttachmentId(2));
+        for sequence in 1..=5 {
+            assert_eq!(orders.turn(ann, sequence), Turn::Next);
+        }
+        orders.decline(ann, 3);
+        orders.decline(ann, 5);
+        assert_eq!((orders.applied(ann), orders.applied(bob)), (2, 0));
+        assert!(orders.was_declined(ann, 3) && !orders.was_declined(ann, 4) && !orders.was_declined(bob, 3));
+        let far = 5 + DECLINED as u64;
+        for sequence in 6..=far {
+            assert_eq!(orders.turn(ann, sequence), Turn::Next);
+        }
+        orders.decline(ann, far);
+        assert_eq!(orders.lock().declined, [(ann, far)]);
+        assert_eq!(orders.applied(ann), far - 1);
     }
 
     #[test]

@@ -89,8 +89,16 @@ impl Outlet {
     /// # Errors
     /// [`Closed`] once nobody wants more.
     pub(crate) async fn room(&self) -> Result<Room, Closed> {
+        self.room_for(1).await
+    }
+
+    /// As [`Outlet::room`], until there is room for so many bytes: no more than every stream has at its beginning.
+    ///
+    /// # Errors
+    /// [`Closed`] once nobody wants more.
+    pub(crate) async fn room_for(&self, least: usize) -> Result<Room, Closed> {
         match self {
-            Self::Buffer(buffer) => buffer.room().await,
+            Self::Buffer(buffer) => buffer.room_for(least).await,
             Self::Log(log) => log.room(),
         }
     }

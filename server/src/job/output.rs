@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::LARGE_PIPE;
 use super::outlet::{Outlet, Room};
 use super::rules::DRAIN;
+use super::tide::Ebb;
 use crate::crash_point::{CrashPoint, reach};
 use reading::Reading;
 
@@ -32,6 +33,8 @@ pub(super) struct Output<'a> {
     pub(super) pause: CancellationToken,
     /// Nobody waits for the end any more: take what is there, and end.
     pub(super) stop_reading: CancellationToken,
+    /// Who must not be ahead of it.
+    pub(super) ebb: Ebb<'a>,
 }
 
 /// How long the end of the stream is waited for.
@@ -47,14 +50,19 @@ struct Patience {
 enum Next {
     /// So much may be read.
     Read(Room),
+    /// It is asked how far it has come.
+    Answer,
     /// The stream is over.
     End,
 }
 
 impl Output<'_> {
     /// Moves everything, then ends the stream; or moves what it can until the pause.
-    pub(super) async fn run(self, source: Source, again: bool) -> Source {
-        let Source::Open(descriptor) = source else { return source };
+    pub(super) async fn run(mut self, source: Source, again: bool) -> Source {
+        let Source::Open(descriptor) = source else {
+            self.ebb.end();
+            return source;
+        };
         let over = match Reading::new(descriptor) {
             Ok(mut reading) => match self.copy(&mut reading, again).await {
                 Ok(None) => match reading.into_descriptor() {
@@ -67,14 +75,16 @@ impl Output<'_> {
             Err(error) => Err(error),
         };
         self.outlet.end();
+        self.ebb.end();
         Source::Over(over.map_err(|error| error.to_string()))
     }
 
     /// Whether a process still held it open at the end; `None` if it is to go on later.
-    async fn copy(&self, reading: &mut Reading, again: bool) -> io::Result<Option<bool>> {
+    async fn copy(&mut self, reading: &mut Reading, again: bool) -> io::Result<Option<bool>> {
         // Nobody has read while it was cut off, which may have blocked them.
         let mut patience = Patience { blocked_until: again.then(Instant::now), ..Patience::default() };
-        let mut paused = pin!(self.pause.cancelled());
+        let pause = self.pause.clone();
+        let mut paused = pin!(pause.cancelled());
         loop {
             let next = tokio::select! {
                 biased;
@@ -85,16 +95,20 @@ impl Output<'_> {
                 Next::Read(room) => match reading.read(room.bytes()) {
                     Ok(bytes) if bytes.is_empty() => return Ok(Some(false)),
                     Ok(bytes) => {
-                        patience.left = patience.left.map(|left| left.saturating_sub(bytes.len()));
+                        let count = bytes.len();
+                        patience.left = patience.left.map(|left| left.saturating_sub(count));
                         self.outlet.put(bytes, room).await.map_err(io::Error::other)?;
+                        self.ebb.read(count);
                         reach(CrashPoint::OutputKept);
                     }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         // There was less than there might have been.
                         patience.left = patience.left.map(|_| 0);
+                        self.ebb.read_all();
                     }
                     Err(error) => return Err(error),
                 },
+                Next::Answer => self.ebb.owe(reading.unread()?),
                 Next::End if self.outlet.is_closed() => return Ok(Some(false)),
                 Next::End if reading.has_writers()? => return Ok(Some(true)),
                 // Nothing can be added any more, so what is there is the rest.
@@ -107,7 +121,7 @@ impl Output<'_> {
     }
 
     /// Waits until there is something to read and room for it.
-    async fn wait(&self, reading: &Reading, patience: &mut Patience) -> io::Result<Next> {
+    async fn wait(&mut self, reading: &Reading, patience: &mut Patience) -> io::Result<Next> {
         let blocked = self.outlet.is_full();
         let Ok(room) = self.outlet.room().await else { return Ok(Next::End) };
         if blocked {
@@ -116,13 +130,15 @@ impl Output<'_> {
         if patience.left == Some(0) {
             return Ok(Next::End);
         }
+        let Self { outlet, stop_reading, ebb, .. } = self;
         tokio::select! {
             biased;
-            () = self.give_up(patience.blocked_until), if patience.left.is_none() => {
+            () = ebb.asked() => return Ok(Next::Answer),
+            () = give_up(stop_reading, patience.blocked_until), if patience.left.is_none() => {
                 patience.left = Some(reading.unread()?);
             }
             ready = reading.readable() => ready?,
-            _closed = self.outlet.closed() => return Ok(Next::End),
+            _closed = outlet.closed() => return Ok(Next::End),
         }
         let left = patience.left.unwrap_or(usize::MAX);
         Ok(match room {
@@ -131,13 +147,13 @@ impl Output<'_> {
             Room::Disk(most) => Next::Read(Room::Disk(most.min(left))),
         })
     }
+}
 
-    /// Waits until nobody waits for the end of the stream any more. While the client did not take what was there, no
-    /// process could write, so it gets its time from then.
-    async fn give_up(&self, blocked_until: Option<Instant>) {
-        self.stop_reading.cancelled().await;
-        if let Some(unblocked) = blocked_until {
-            sleep_until(unblocked + DRAIN).await;
-        }
+/// Waits until nobody waits for the end of the stream any more. While the client did not take what was there, no process could
+/// write, so it gets its time from then.
+async fn give_up(stop_reading: &CancellationToken, blocked_until: Option<Instant>) {
+    stop_reading.cancelled().await;
+    if let Some(unblocked) = blocked_until {
+        sleep_until(unblocked + DRAIN).await;
     }
 }

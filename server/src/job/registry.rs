@@ -18,7 +18,7 @@ use crate::scope::Scope;
 /// Jobs that one server runs at a time. There is no queue: a client that is refused knows at once.
 const RUNNING: usize = 1024;
 
-/// Jobs that are over which are remembered, in a few hundred bytes each.
+/// Jobs that are over which are remembered, in about 1 KiB each with its command: a server grows by 16 MiB until it has so many.
 const REMEMBERED: usize = 16 * 1024;
 
 /// The jobs of a server.

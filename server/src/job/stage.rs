@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use common::frame::StreamId;
-use common::job::{Ended, JobId, Outcome, Signal, Spec, StartFailure, StreamTotal, Terminal};
+use common::job::{Ended, Extras, JobId, Outcome, Signal, Spec, StartFailure, StreamTotal};
 use common::packet::{Ack, Packet};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -115,13 +115,13 @@ pub(crate) fn is_content(stream: StreamId, mut offset: u64, mut bytes: &[u8]) ->
 pub(crate) async fn run(
     job: &Job,
     spec: Spec,
-    terminal: Option<Terminal>,
+    extras: Extras,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Ended {
     match Stage::present() {
         Some(stage) => stage.run(job, &spec, permission, service).await,
-        None => task::run(job, spec, terminal, permission, service).await,
+        None => task::run(job, spec, extras, permission, service).await,
     }
 }
 
@@ -129,13 +129,13 @@ pub(crate) async fn run(
 pub(super) async fn start(
     job: &Job,
     spec: Spec,
-    terminal: Option<Terminal>,
+    extras: Extras,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Result<Course, Ended> {
     match Stage::present() {
         Some(stage) => Err(stage.run(job, &spec, permission, service).await),
-        None => task::start(job, spec, terminal, permission, service).await,
+        None => task::start(job, spec, extras, permission, service).await,
     }
 }
 
@@ -226,10 +226,9 @@ impl Stage {
         job.runs(u32::try_from(number).unwrap());
         let rules = Rules::new(now(), spec.timeout(), spec.wait_output);
         let outcome = play.perform(job, rules, &service.stopping).await;
-        let totals = [(StreamId::Stdout, &job.stdout), (StreamId::Stderr, &job.stderr)]
-            .map(|(stream, outlet)| StreamTotal { stream, bytes: outlet.kept().1 });
+        let totals = job.outlets().map(|(stream, outlet)| StreamTotal { stream, bytes: outlet.kept().1 });
         Ended {
-            totals: totals.to_vec(),
+            totals: totals.collect(),
             stdin_consumed: play.script().read,
             ..Ended::without_output(outcome)
         }
@@ -293,8 +292,7 @@ impl Play {
             let events = tokio::select! {
                 outcome = &mut acting, if acts => {
                     acts = false;
-                    job.stdout.end();
-                    job.stderr.end();
+                    job.outlets().for_each(|(_, outlet)| outlet.end());
                     vec![Event::Exited(outcome), Event::OutputsEnded { left_open: false }]
                 }
                 () = &mut reading, if reads => {
@@ -311,8 +309,7 @@ impl Play {
                 },
                 () = job.abandoned(), if client => {
                     client = false;
-                    job.stdout.overwrite();
-                    job.stderr.overwrite();
+                    job.outlets().for_each(|(_, outlet)| outlet.overwrite());
                     vec![Event::Stop(Cause::ClientGone)]
                 }
                 () = stopping.cancelled(), if server => {

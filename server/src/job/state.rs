@@ -22,6 +22,7 @@ pub(crate) use seat::NoHold;
 use past::shown;
 use seat::Seat;
 
+use super::control::Control;
 use super::orders::{Command, Orders};
 use super::outlet::Outlet;
 use super::presence::Presence;
@@ -46,6 +47,8 @@ pub(crate) struct Job {
     pub(super) stdin: Inbound,
     pub(super) stdout: Outlet,
     pub(super) stderr: Outlet,
+    /// What it has of control descriptors, if it was asked for with some.
+    pub(super) control: Option<Control>,
     pub(super) orders: Orders,
     progress: watch::Sender<Progress>,
     seat: Mutex<Seat>,
@@ -83,6 +86,7 @@ impl Job {
             stdin: Inbound::new(budget.clone()),
             stdout,
             stderr,
+            control: None,
             orders: Orders::default(),
             progress: watch::Sender::new(Progress::Starting),
             seat: Mutex::new(Seat::new(presence, false)),
@@ -125,6 +129,11 @@ impl Job {
         };
         let [stdout, stderr] = outlets;
         Self { stdout, stderr, ..Self::remembered(owner, &id, &past) }
+    }
+
+    /// The same with control descriptors.
+    pub(crate) fn with_control(self, control: Control) -> Self {
+        Self { control: Some(control), ..self }
     }
 
     /// Waits until there is a process, or will be none.
@@ -185,8 +194,7 @@ impl Job {
     pub(crate) fn conclude(&self, ended: Ended) -> Arc<Ended> {
         let (process_id, ended) = (self.process_id(), Arc::new(ended));
         self.stdin.stop();
-        self.stdout.end();
-        self.stderr.end();
+        self.outlets().for_each(|(_, outlet)| outlet.end());
         self.progress.send_replace(Progress::Over {
             process_id,
             ended: Arc::clone(&ended),
@@ -220,12 +228,14 @@ impl Job {
         self.lock().presence.grace().map(|grace| u64::try_from(grace.as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// What it writes: stdout, stderr, and if it has control descriptors, what it reports.
+    pub(super) fn outlets(&self) -> impl Iterator<Item = (StreamId, &Outlet)> {
+        let control = self.control.as_ref().map(|control| (StreamId::Control, &control.reports));
+        [(StreamId::Stdout, &self.stdout), (StreamId::Stderr, &self.stderr)].into_iter().chain(control)
+    }
+
     pub(super) fn outlet(&self, stream: StreamId) -> Option<&Outlet> {
-        match stream {
-            StreamId::Stdout => Some(&self.stdout),
-            StreamId::Stderr => Some(&self.stderr),
-            StreamId::Stdin => None,
-        }
+        self.outlets().find_map(|(of, outlet)| (of == stream).then_some(outlet))
     }
 
     fn lock(&self) -> MutexGuard<'_, Seat> {

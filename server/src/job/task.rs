@@ -2,24 +2,27 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use common::frame::StreamId;
-use common::job::{Ended, Outcome, Signal, Spec, StartFailure, StreamTotal, Terminal, WindowSize};
+use common::job::{Ended, Extras, Outcome, Signal, Spec, StartFailure, StreamTotal, WindowSize};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use super::control::Reports;
 use super::input::{Feed, Input, Stage};
 use super::orders::Command;
 use super::output::{Output, Source};
 use super::rules::{Action, Cause, Event, Rules};
 use super::state::Job;
+use super::tide::{Ebb, Tide};
 use crate::crash_point::{CrashPoint, reach};
-use crate::process::{self, Prepared, Process, SpawnError, Spawned};
+use crate::process::{self, ControlEnds, Prepared, Process, SpawnError, Spawned};
 use crate::service::Service;
 
 /// What is said of a job that a mistake of the server's has ended. The process was killed with the watching of it.
@@ -29,9 +32,11 @@ const FAILED: &str = "the server failed while the command ran, and has killed it
 #[derive(Debug)]
 pub(super) struct Course {
     pub(super) process: Process,
-    /// Of stdout and stderr.
-    pub(super) sources: [Source; 2],
+    /// Of stdout, stderr and what it reports.
+    pub(super) sources: [Source; 3],
     pub(super) feed: Feed,
+    /// Where it is told what to do, if it is.
+    pub(super) commands: Option<Arc<OwnedFd>>,
     pub(super) rules: Rules,
     /// Whether the ends of its outputs are not waited for any more.
     pub(super) stops_reading: bool,
@@ -52,16 +57,16 @@ pub(super) enum Watched {
     Paused(Box<Course>),
 }
 
-/// Runs a job, on this terminal if there is one, from its start, for which there has to be a `permission` (or else the reason why
+/// Runs a job with these extras from its start, for which there has to be a `permission` (or else the reason why
 /// there is none), to its end. Returns when nothing of it is left to be watched. [`Job::conclude`] tells everybody.
 pub(crate) async fn run(
     job: &Job,
     spec: Spec,
-    terminal: Option<Terminal>,
+    extras: Extras,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Ended {
-    let mut course = match Box::pin(start(job, spec, terminal, permission, service)).await {
+    let mut course = match Box::pin(start(job, spec, extras, permission, service)).await {
         Ok(course) => course,
         Err(ended) => return ended,
     };
@@ -77,12 +82,12 @@ pub(crate) async fn run(
 pub(super) async fn start(
     job: &Job,
     spec: Spec,
-    terminal: Option<Terminal>,
+    extras: Extras,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
 ) -> Result<Course, Ended> {
     let since = Instant::now();
-    let mut starting = pin!(spawn(job, spec, terminal, permission, service, since));
+    let mut starting = pin!(spawn(job, spec, extras, permission, service, since));
     match poll_fn(|task| poll_caught(starting.as_mut(), task)).await {
         Some(started) => started,
         None => Err(over(job, Outcome::Lost(FAILED.to_owned()), since)),
@@ -92,17 +97,17 @@ pub(super) async fn start(
 async fn spawn(
     job: &Job,
     spec: Spec,
-    terminal: Option<Terminal>,
+    extras: Extras,
     permission: impl Future<Output = Result<(), String>>,
     service: &Service,
     since: Instant,
 ) -> Result<Course, Ended> {
     let Service { door, containment, .. } = service;
-    if let Some(terminal) = &terminal {
+    if let Some(terminal) = &extras.terminal {
         job.is_on_terminal(terminal.size);
     }
     // While that is waited for.
-    let prepared = Prepared::new(&spec, terminal.as_ref(), &door.account, &job.id, containment);
+    let prepared = Prepared::new(&spec, &extras, &door.account, &job.id, containment);
     let spawned = match permission.await {
         Ok(()) => prepared.map_err(SpawnError::NotStarted).and_then(Prepared::start),
         Err(reason) => Err(SpawnError::NotStarted(StartFailure::Refused(reason))),
@@ -159,10 +164,14 @@ fn logged(outcome: &Outcome) -> String {
 
 impl Course {
     fn new(spawned: Spawned, rules: Rules, since: Instant) -> Self {
-        let Spawned { process, stdin, stdout, stderr } = spawned;
-        let sources = [Source::Open(stdout), stderr.map_or(Source::Over(Ok(false)), Source::Open)];
+        let Spawned { process, stdin, stdout, stderr, control } = spawned;
+        let (commands, reports) =
+            control.map(|ControlEnds { commands, reports }| (Arc::new(commands), reports)).unzip();
+        let source = |end: Option<OwnedFd>| end.map_or(Source::Over(Ok(false)), Source::Open);
+        let sources = [Source::Open(stdout), source(stderr), source(reports)];
         let feed = Feed::new(stdin);
-        Self { process, sources, feed, rules, stops_reading: false, failure: None, since, again: false }
+        let (stops_reading, failure, again) = (false, None, false);
+        Self { process, sources, feed, commands, rules, stops_reading, failure, since, again }
     }
 }
 
@@ -172,7 +181,7 @@ async fn watch(
     stopping: &CancellationToken,
     pause: &CancellationToken,
 ) -> Watched {
-    let Course { mut process, sources, feed, rules, stops_reading, failure, since, again } = course;
+    let Course { mut process, sources, feed, commands, rules, stops_reading, failure, since, again } = course;
     if !again {
         reach(CrashPoint::Spawned);
     }
@@ -180,18 +189,45 @@ async fn watch(
     debug!(job = %job.id, process_id, again, "job runs");
     job.runs(process_id);
     let stop_reading = CancellationToken::new();
+    // Once the command itself is gone, nobody reports anything more.
+    let stop_reports = stop_reading.child_token();
     if stops_reading {
         stop_reading.cancel();
     }
-    let output = |outlet| Output { outlet, stop_reading: stop_reading.clone(), pause: pause.clone() };
-    let (out, err) = (output(&job.stdout), output(&job.stderr));
-    let [stdout, stderr] = sources;
+    if rules.has_exited() {
+        stop_reports.cancel();
+    }
+    let tide = Tide::default();
+    let ebbs = if job.control.is_some() { tide.readers() } else { <[Ebb<'_>; 2]>::default() };
+    let output =
+        |outlet, ebb| Output { outlet, stop_reading: stop_reading.clone(), pause: pause.clone(), ebb };
+    let [stdout, stderr] = ebbs;
+    let (out, err) = (output(&job.stdout, stdout), output(&job.stderr, stderr));
+    let reports = job.control.as_ref().map(|control| Reports {
+        job,
+        outlet: &control.reports,
+        tide: &tide,
+        pause: pause.clone(),
+        stop: stop_reports.clone(),
+    });
+    let [stdout, stderr, reported] = sources;
     if matches!(stderr, Source::Over(_)) {
         err.outlet.end();
     }
     let outputs = async {
-        let (stdout, stderr) = tokio::join!(out.run(stdout, again), err.run(stderr, again));
-        [stdout, stderr]
+        let reported = async {
+            match reports {
+                Some(reports) => reports.run(reported).await,
+                None => reported,
+            }
+        };
+        tokio::join!(out.run(stdout, again), err.run(stderr, again), reported).into()
+    };
+    let telling = async {
+        match (&job.control, &commands) {
+            (Some(control), Some(pipe)) => control.commands.write_to(pipe).await,
+            _ => Ok(()),
+        }
     };
     let input = Input::new(job, feed);
     let waiting = Waiting::new(&rules, &input);
@@ -200,14 +236,15 @@ async fn watch(
         process: &process,
         input: &input,
         stop_reading: &stop_reading,
+        stop_reports: &stop_reports,
         stopping,
         pause,
         failure,
         rules,
     };
     let end = {
-        let (outputs, feeding) = (pin!(outputs), pin!(input.run()));
-        supervisor.run(waiting, outputs, feeding).await
+        let (outputs, feeding, telling) = (pin!(outputs), pin!(input.run()), pin!(telling));
+        supervisor.run(waiting, outputs, feeding, telling).await
     };
     let Supervisor { failure, rules, .. } = supervisor;
     let (outcome, output_left_open) = match end {
@@ -217,7 +254,9 @@ async fn watch(
                 resize(&input, size);
             }
             let (feed, stops_reading) = (input.into_feed(), stop_reading.is_cancelled());
-            let course = Course { process, sources, feed, rules, stops_reading, failure, since, again: true };
+            let again = true;
+            let course =
+                Course { process, sources, feed, commands, rules, stops_reading, failure, since, again };
             return Watched::Paused(Box::new(course));
         }
     };
@@ -225,9 +264,8 @@ async fn watch(
     let out_of_memory = process.is_out_of_memory();
     let usage = process.reap().inspect_err(|error| warn!(job = %job.id, %error, "cannot reap")).ok();
     reach(CrashPoint::Reaped);
-    let totals = [(StreamId::Stdout, &job.stdout), (StreamId::Stderr, &job.stderr)]
-        .map(|(stream, outlet)| StreamTotal { stream, bytes: outlet.kept().1 });
-    let totals = totals.to_vec();
+    let totals = job.outlets().map(|(stream, outlet)| StreamTotal { stream, bytes: outlet.kept().1 });
+    let totals = totals.collect();
     let ended = Ended { outcome, totals, stdin_consumed, output_left_open, wall_us: 0, usage, out_of_memory };
     Watched::Over(ended, Some(Box::new(process)))
 }
@@ -238,6 +276,7 @@ struct Supervisor<'a> {
     process: &'a Process,
     input: &'a Input<'a>,
     stop_reading: &'a CancellationToken,
+    stop_reports: &'a CancellationToken,
     /// The server is stopping.
     stopping: &'a CancellationToken,
     /// It is to be cut off.
@@ -252,7 +291,7 @@ enum End {
     /// The job is over.
     Over { outcome: Outcome, output_left_open: bool },
     /// It was cut off, with this left to read.
-    Paused([Source; 2]),
+    Paused([Source; 3]),
 }
 
 impl Supervisor<'_> {
@@ -260,14 +299,16 @@ impl Supervisor<'_> {
         &mut self,
         mut waiting: Waiting,
         // Pinned by the caller: as arguments they would be held twice, once to be moved from.
-        mut outputs: Pin<&mut impl Future<Output = [Source; 2]>>,
+        mut outputs: Pin<&mut impl Future<Output = [Source; 3]>>,
         mut feeding: Pin<&mut impl Future<Output = io::Result<()>>>,
+        mut telling: Pin<&mut impl Future<Output = io::Result<()>>>,
     ) -> End {
         loop {
             let deadline = self.rules.deadline();
             let event = tokio::select! {
                 exited = self.process.exited(), if waiting.exit => {
                     waiting.exit = false;
+                    self.stop_reports.cancel();
                     reach(CrashPoint::Exited);
                     Event::Exited(exited.unwrap_or_else(|error| Outcome::Lost(error.to_string())))
                 }
@@ -275,8 +316,11 @@ impl Supervisor<'_> {
                     waiting.outputs = false;
                     match self.outputs_ended(&sources) {
                         Some(left_open) => {
-                            // Nobody reads what a terminal still says; as with a pipe, those who have it are to hear that.
-                            self.input.hang_up();
+                            // Nobody reads what a terminal still says; as with a pipe, those who have it are to hear that. Where nobody has
+                            // it, there is only a command that is about to exit, and HUP would come in between.
+                            if left_open || self.job.stdout.is_closed() {
+                                self.input.hang_up();
+                            }
                             Event::OutputsEnded { left_open }
                         }
                         None => return End::Paused(sources),
@@ -284,12 +328,19 @@ impl Supervisor<'_> {
                 }
                 // While there is output to come, that is what ends first.
                 () = self.pause.cancelled(), if !waiting.outputs => {
-                    return End::Paused([Source::Over(Ok(false)), Source::Over(Ok(false))]);
+                    return End::Paused([(); 3].map(|()| Source::Over(Ok(false))));
                 }
                 fed = &mut feeding, if waiting.feeding => {
                     waiting.feeding = false;
                     if let Err(error) = fed {
                         // The command may have taken what was cut for the whole.
+                        self.failed(&error.to_string());
+                    }
+                    continue;
+                }
+                told = &mut telling, if waiting.telling => {
+                    waiting.telling = false;
+                    if let Err(error) = told {
                         self.failed(&error.to_string());
                     }
                     continue;
@@ -308,8 +359,7 @@ impl Supervisor<'_> {
                 () = self.job.abandoned(), if waiting.client => {
                     waiting.client = false;
                     // It can still write while it cleans up.
-                    self.job.stdout.overwrite();
-                    self.job.stderr.overwrite();
+                    self.job.outlets().for_each(|(_, outlet)| outlet.overwrite());
                     Event::Stop(Cause::ClientGone)
                 }
                 () = self.stopping.cancelled(), if waiting.stopping => {
@@ -335,8 +385,7 @@ impl Supervisor<'_> {
                     Action::SignalTree(signal) => self.process.signal_tree(signal).await,
                     Action::StopReading => {
                         self.stop_reading.cancel();
-                        self.job.stdout.hurry();
-                        self.job.stderr.hurry();
+                        self.job.outlets().for_each(|(_, outlet)| outlet.hurry());
                     }
                     Action::LookAtTree if self.process.tree_is_gone().await => {
                         actions.extend(self.rules.handle(Event::TreeGone, Instant::now()));
@@ -373,8 +422,8 @@ impl Supervisor<'_> {
         self.failure = Some(before.unwrap_or_default() + error);
     }
 
-    /// Whether an output was left open, once both have ended.
-    fn outputs_ended(&mut self, sources: &[Source; 2]) -> Option<bool> {
+    /// Whether an output was left open, once all have ended.
+    fn outputs_ended(&mut self, sources: &[Source; 3]) -> Option<bool> {
         let mut left_open = false;
         for source in sources {
             match source {
@@ -397,12 +446,13 @@ fn resize(input: &Input<'_>, size: WindowSize) {
 /// What has not happened yet.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "five independent sources of events, each waited for or not"
+    reason = "six independent sources of events, each waited for or not"
 )]
 struct Waiting {
     exit: bool,
     outputs: bool,
     feeding: bool,
+    telling: bool,
     client: bool,
     stopping: bool,
 }
@@ -411,7 +461,8 @@ impl Waiting {
     /// What is still to happen to such a job.
     fn new(rules: &Rules, input: &Input<'_>) -> Self {
         let (exit, outputs) = (!rules.has_exited(), !rules.have_outputs_ended());
-        Self { exit, outputs, feeding: input.stage() != Stage::Over, client: true, stopping: true }
+        let feeding = input.stage() != Stage::Over;
+        Self { exit, outputs, feeding, telling: true, client: true, stopping: true }
     }
 }
 

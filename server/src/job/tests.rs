@@ -1,16 +1,19 @@
-//! Jobs on a terminal, with real commands.
+//! Jobs on a terminal, and with control descriptors, with real commands.
+
+mod control;
 
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::job::{Digest, Ended, Outcome, Program, Signal, Spec, Terminal, WindowSize};
+use common::job::{Digest, Ended, Extras, Outcome, Program, Signal, Spec, Terminal, WindowSize};
 use common::stream::Budget;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::control::Control;
 use super::orders::Command;
 use super::outlet::{Buffer, Outlet, Read};
 use super::state::Job;
@@ -39,23 +42,32 @@ impl Running {
     }
 
     fn with(program: Program, stdin: bool) -> Self {
+        let terminal = Terminal { name: "xterm".into(), size: SIZE, modes: Vec::new() };
+        Self::with_extras(program, stdin, Extras { terminal: Some(terminal), control: false })
+    }
+
+    fn with_extras(program: Program, stdin: bool, extras: Extras) -> Self {
         let mut spec = Spec::new(program);
         (spec.directory, spec.stdin) = (Some("/".into()), stdin);
         let id = format!("test-{}", fastrand::u64(..)).parse().unwrap();
         let budget = Budget::new(1 << 20);
-        let outlets = [(); 2].map(|()| Outlet::Buffer(Buffer::new(budget.clone(), None)));
-        let job = Arc::new(Job::new(Owner::User(1), id, Digest::of(b""), &spec, &budget, outlets));
+        let [stdout, stderr, reports] = [(); 3].map(|()| Outlet::Buffer(Buffer::new(budget.clone(), None)));
+        let mut job = Job::new(Owner::User(1), id, Digest::of(b""), &spec, &budget, [stdout, stderr]);
+        if extras.control {
+            job = job.with_control(Control::new(reports));
+        }
+        let job = Arc::new(job);
         let (own, pause) = (Arc::clone(&job), CancellationToken::new());
         let paused = pause.clone();
         let task = tokio::spawn(async move {
             let service = Service::of_histories();
-            let terminal = Terminal { name: "xterm".into(), size: SIZE, modes: Vec::new() };
-            let started = task::start(&own, spec, Some(terminal), ready(Ok(())), &service).await;
+            let on_terminal = extras.terminal.is_some();
+            let started = task::start(&own, spec, extras, ready(Ok(())), &service).await;
             // Cut off once at most.
             match task::go_on(&own, started.unwrap(), &service, &paused).await {
                 Watched::Over(ended, _) => ended,
                 Watched::Paused(course) => {
-                    assert!(course.feed.terminal().is_some(), "it goes on with its terminal");
+                    assert_eq!(course.feed.terminal().is_some(), on_terminal, "it goes on with its terminal");
                     match task::go_on(&own, *course, &service, &CancellationToken::new()).await {
                         Watched::Over(ended, _) => ended,
                         Watched::Paused(_) => panic!("cut off again"),

@@ -50,6 +50,7 @@ impl Beside {
             environment,
             directory: directory.as_fd(),
             stdio,
+            control: None,
             terminal: false,
             cgroup,
             restraints: Restraints::default(),

@@ -40,6 +40,7 @@ pub(super) fn can_be_born_in(cgroup: BorrowedFd<'_>) -> io::Result<bool> {
         environment: &[],
         directory: cgroup,
         stdio: [cgroup; 3],
+        control: None,
         terminal: false,
         cgroup: Some(cgroup),
         restraints: Restraints::default(),

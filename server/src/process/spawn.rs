@@ -7,9 +7,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::job::{ByteString, JobId, Program, Resource, Spec, StartFailure, Terminal};
+use common::job::{ByteString, Extras, JobId, Program, Resource, Spec, StartFailure, Terminal};
 use common::reason::system_reason;
-use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, open};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, accessat, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use thiserror::Error;
@@ -38,6 +38,17 @@ pub(crate) struct Spawned {
     pub(crate) stdout: OwnedFd,
     /// Where its stderr is read; `None` if merged, as on a terminal.
     pub(crate) stderr: Option<OwnedFd>,
+    /// Its control descriptors, if it has some.
+    pub(crate) control: Option<ControlEnds>,
+}
+
+/// Our ends of a command's control descriptors.
+#[derive(Debug)]
+pub(crate) struct ControlEnds {
+    /// Where its descriptor 0 is written, without waiting.
+    pub(crate) commands: OwnedFd,
+    /// Where its descriptor 9 is read.
+    pub(crate) reports: OwnedFd,
 }
 
 /// Why a process is not there to be used.
@@ -65,18 +76,19 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// What it takes to run the command of `spec` as this server's account, on this terminal if there is one.
+    /// What it takes to run the command of `spec` with these `extras` as this server's account.
     ///
     /// # Errors
     /// What keeps it from running.
     pub(crate) fn new(
         spec: &Spec,
-        terminal: Option<&Terminal>,
+        extras: &Extras,
         account: &Account,
         id: &JobId,
         containment: &Arc<Containment>,
     ) -> Result<Self, StartFailure> {
-        let sound = spec.check().and_then(|()| terminal.map_or(Ok(()), Terminal::check));
+        let terminal = extras.terminal.as_ref();
+        let sound = spec.check().and_then(|()| extras.check()).and_then(|()| extras.check_with(spec));
         sound.map_err(|error| StartFailure::Invalid(search::shown(error.to_string().as_ref())))?;
         let path = environment::directory(account, spec.directory.as_ref());
         let directory = open_directory(&path)?;
@@ -91,7 +103,7 @@ impl Prepared {
         };
         let arguments = c_strings(words.into_iter().map(|word| word.0))?;
         let environment = c_strings(environment.strings())?;
-        let ends = Ends::new(spec, terminal).map_err(|error| search::exhausted(&error))?;
+        let ends = Ends::new(spec, extras).map_err(|error| search::exhausted(&error))?;
         let Hold { group, restraints } = containment.hold(&spec.limits)?;
         let (id, directory, containment) = (id.clone(), (directory, path), Arc::clone(containment));
         Ok(Self { id, program, arguments, environment, directory, ends, group, restraints, containment })
@@ -127,7 +139,8 @@ impl Prepared {
             environment: &self.environment,
             directory: self.directory.0.as_fd(),
             stdio: self.ends.theirs(),
-            terminal: matches!(self.ends, Ends::Terminal { .. }),
+            control: self.ends.control(),
+            terminal: matches!(self.ends.main, Main::Terminal { .. }),
             cgroup: self.group.as_ref().and_then(Group::descriptor),
             restraints: self.restraints,
         }
@@ -221,7 +234,12 @@ fn c_string(bytes: Vec<u8>) -> Result<CString, StartFailure> {
 }
 
 /// What a command reads and writes; all of it closes on exec.
-enum Ends {
+struct Ends {
+    main: Main,
+    control: Option<Control>,
+}
+
+enum Main {
     Pipes(Pipes),
     Terminal {
         terminal: Pty,
@@ -231,27 +249,62 @@ enum Ends {
 }
 
 impl Ends {
-    fn new(spec: &Spec, terminal: Option<&Terminal>) -> io::Result<Self> {
-        let Some(terminal) = terminal else { return Pipes::new(spec).map(Self::Pipes) };
+    fn new(spec: &Spec, extras: &Extras) -> io::Result<Self> {
+        let main = match &extras.terminal {
+            None => Main::Pipes(Pipes::new(spec)?),
+            Some(terminal) => Main::on(terminal)?,
+        };
+        let control = if extras.control { Some(Control::new()?) } else { None };
+        Ok(Self { main, control })
+    }
+
+    fn theirs(&self) -> [BorrowedFd<'_>; 3] {
+        let [stdin, stdout, stderr] = match &self.main {
+            Main::Pipes(pipes) => pipes.theirs(),
+            Main::Terminal { terminal, .. } => [terminal.slave.as_fd(); 3],
+        };
+        let stdin = self.control.as_ref().map_or(stdin, |control| control.commands.0.as_fd());
+        [stdin, stdout, stderr]
+    }
+
+    fn control(&self) -> Option<BorrowedFd<'_>> {
+        self.control.as_ref().map(|control| control.reports.1.as_fd())
+    }
+
+    fn into_ours(self, process: Process) -> Spawned {
+        let control = self.control.map(|Control { commands: (_, commands), reports: (reports, _) }| {
+            ControlEnds { commands, reports }
+        });
+        match self.main {
+            Main::Pipes(Pipes { stdin: (_, stdin), stdout: (stdout, _), stderr }) => {
+                Spawned { process, stdin, stdout, stderr: stderr.map(|(ours, _)| ours), control }
+            }
+            Main::Terminal { terminal, again } => {
+                Spawned { process, stdin: Some(again), stdout: terminal.master, stderr: None, control }
+            }
+        }
+    }
+}
+
+impl Main {
+    fn on(terminal: &Terminal) -> io::Result<Self> {
         let terminal = Pty::open(terminal)?;
         let again = terminal.master.try_clone()?;
         Ok(Self::Terminal { terminal, again })
     }
+}
 
-    fn theirs(&self) -> [BorrowedFd<'_>; 3] {
-        match self {
-            Self::Pipes(pipes) => pipes.theirs(),
-            Self::Terminal { terminal, .. } => [terminal.slave.as_fd(); 3],
-        }
-    }
+/// Both ends of the pipes of a command's control descriptors, the one that is read first.
+struct Control {
+    commands: (OwnedFd, OwnedFd),
+    reports: (OwnedFd, OwnedFd),
+}
 
-    fn into_ours(self, process: Process) -> Spawned {
-        match self {
-            Self::Pipes(pipes) => pipes.into_ours(process),
-            Self::Terminal { terminal, again } => {
-                Spawned { process, stdin: Some(again), stdout: terminal.master, stderr: None }
-            }
-        }
+impl Control {
+    fn new() -> io::Result<Self> {
+        let commands = pipe_with(PipeFlags::CLOEXEC)?;
+        fcntl_setfl(&commands.1, fcntl_getfl(&commands.1)? | OFlags::NONBLOCK)?;
+        Ok(Self { commands, reports: pipe_with(PipeFlags::CLOEXEC)? })
     }
 }
 
@@ -279,14 +332,5 @@ impl Pipes {
         let stdout = self.stdout.1.as_fd();
         let stderr = self.stderr.as_ref().map_or(stdout, |(_, theirs)| theirs.as_fd());
         [self.stdin.0.as_fd(), stdout, stderr]
-    }
-
-    fn into_ours(self, process: Process) -> Spawned {
-        Spawned {
-            process,
-            stdin: self.stdin.1,
-            stdout: self.stdout.0,
-            stderr: self.stderr.map(|(ours, _)| ours),
-        }
     }
 }

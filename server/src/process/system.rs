@@ -26,7 +26,11 @@ use std::sync::Arc;
 use common::job::{PeakMemory, Signal, Usage};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::process::{Pid, WaitOptions, waitpid};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+/// The descriptor of what a process reports. The highest that every shell can name.
+const CONTROL: i32 = 9;
 
 /// What a new process is made of.
 pub(super) struct Image<'a> {
@@ -38,8 +42,10 @@ pub(super) struct Image<'a> {
     pub(super) environment: &'a [CString],
     /// Where it starts.
     pub(super) directory: BorrowedFd<'a>,
-    /// Its descriptors 0, 1 and 2; it gets no others.
+    /// Its descriptors 0, 1 and 2; it gets no others but this:
     pub(super) stdio: [BorrowedFd<'a>; 3],
+    /// Its descriptor [`CONTROL`], if it has one.
+    pub(super) control: Option<BorrowedFd<'a>>,
     /// Whether descriptor 1 is a terminal that becomes its controlling one.
     pub(super) terminal: bool,
     /// The cgroup that it is born in; that of the server if `None`.
@@ -180,6 +186,12 @@ pub(super) fn keep_children() {
 pub(crate) fn register(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     // SAFETY: an `OwnedFd` stays open, and the same, until the last clone is dropped, and the `AsyncFd` holds one.
     unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
+/// Lets tasks wait until there is something to read, and wakes them for nothing else.
+pub(crate) fn register_reading(descriptor: Arc<OwnedFd>) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    // SAFETY: as above.
+    unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 /// Takes leave of a process that has exited (wait4(2)), the only call that tells what it has used.

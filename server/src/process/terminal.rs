@@ -2,12 +2,13 @@
 //!
 //! Who reads and writes there, and when, is not known here.
 
-mod modes;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use common::job::{Signal, Terminal, WindowSize};
+use common::job::{Signal, Terminal, WindowSize, terminal_modes};
 use rustix::fs::{Mode, OFlags, fchmod, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::geteuid;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
@@ -46,7 +47,7 @@ impl Pty {
         let mut settings = tcgetattr(&slave)?;
         // So that a character is rubbed out as a whole.
         settings.input_modes |= InputModes::IUTF8;
-        modes::apply(&request.modes, &mut settings);
+        terminal_modes::apply(&request.modes, &mut settings);
         tcsetattr(&slave, OptionalActions::Now, &settings)?;
         fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
         Ok(Self { master, slave })

@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Read;
 use std::time::Duration;
 
-use common::job::{Program, ResourceLimits, Spec, StartFailure, Terminal, Variable};
+use common::job::{Extras, Program, ResourceLimits, Spec, StartFailure, Terminal, Variable};
 
 use super::*;
 
+mod control;
 mod measure;
 mod start;
 pub(super) mod terminal;
@@ -35,8 +36,12 @@ fn start_on(
     spec: &Spec,
     containment: &Arc<Containment>,
 ) -> Result<Spawned, StartFailure> {
+    start_with(&Extras { terminal: terminal.cloned(), control: false }, spec, containment)
+}
+
+fn start_with(extras: &Extras, spec: &Spec, containment: &Arc<Containment>) -> Result<Spawned, StartFailure> {
     let id = format!("test-{}", fastrand::u64(..)).parse().unwrap();
-    match Prepared::new(spec, terminal, &account(), &id, containment)?.start() {
+    match Prepared::new(spec, extras, &account(), &id, containment)?.start() {
         Ok(spawned) => Ok(spawned),
         Err(SpawnError::NotStarted(failure)) => Err(failure),
         Err(error) => panic!("{error}"),

@@ -53,7 +53,7 @@ pub(crate) enum RelayEnd {
 }
 
 /// What a client has brought about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Relayed {
     /// It has hold of the job.
     Attached,
@@ -137,6 +137,9 @@ impl Relay {
     /// # Errors
     /// [`ConnectionError`] if too many wait.
     pub(crate) fn order(&self, sequence: u64, order: Order) -> Result<(), ConnectionError> {
+        if matches!(order, Order::Control(_)) {
+            return Err(ConnectionError::Violation("an order of control to a job that has a supervisor"));
+        }
         let mut said = self.lock();
         if said.orders.len() >= ORDERS {
             return Err(ConnectionError::Violation("more orders than may wait"));
@@ -311,7 +314,7 @@ impl Relay {
             let told = match next {
                 Some(Next::Packet(packet)) => {
                     if let Packet::Message { message: ClientMessage::Order { order, .. }, .. } = &packet {
-                        note(Relayed::Order(*order));
+                        note(Relayed::Order(order.clone()));
                     }
                     sender.send_control(packet).await
                 }
@@ -364,7 +367,7 @@ impl Relay {
         let index = match stream {
             StreamId::Stdout => 0,
             StreamId::Stderr => 1,
-            StreamId::Stdin => {
+            StreamId::Stdin | StreamId::Control => {
                 return Err(ConnectionError::Violation("a frame about a stream that is not received"));
             }
         };

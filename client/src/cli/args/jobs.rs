@@ -28,8 +28,8 @@ pub(crate) struct AttachOptions {
     pub(crate) job: JobId,
     /// Whether only to look on.
     pub(crate) read_only: bool,
-    /// From where its output is wanted.
-    pub(crate) from: Beginning,
+    /// From where its output is wanted, if that was said.
+    pub(crate) from: Option<Beginning>,
     /// Whether it is given nothing to read.
     pub(crate) no_stdin: bool,
     /// How it is shown here.
@@ -133,12 +133,14 @@ impl JobsOptions {
 impl AttachOptions {
     pub(super) fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<Self, Instead> {
         let (mut id, mut read_only, mut no_stdin) = (None, false, false);
-        let (mut from, mut shown) = (Beginning::default(), Shown::default());
+        let (mut from, mut shown) = (None, Shown::default());
         each(Page::Attach, tokens, server, |token, tokens| {
             match token {
                 Token::Word(word) if id.is_none() => id = Some(job(word)?),
                 Token::Option(option) if option == "--read-only" => read_only = true,
-                Token::Option(option) if option == "--from" => from = tokens.parsed(&option, beginning)?,
+                Token::Option(option) if option == "--from" => {
+                    from = Some(tokens.parsed(&option, beginning)?);
+                }
                 Token::Option(option) if option == "-n" || option == "--no-stdin" => no_stdin = true,
                 Token::Option(option) if shown.take(&option, tokens)? => {}
                 other => return Ok(Some(other)),

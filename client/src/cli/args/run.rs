@@ -132,7 +132,6 @@ impl RunOptions {
             "-t" | "--tty" => {
                 self.tty = if self.tty == Tty::No { Tty::IfThere } else { Tty::Always };
             }
-            "--escape-key" => self.shown.escape_key = Some(tokens.parsed(option, str::parse)?),
             "--id" => self.id = Some(tokens.parsed(option, str::parse)?),
             "--mem" => self.limits.memory = Some(tokens.parsed(option, size::parse)?),
             "--cpu" => self.limits.cpu_percent = Some(tokens.parsed(option, cpu_percent)?),
@@ -186,6 +185,7 @@ impl Shown {
             "--time" => self.time = true,
             "-q" | "--quiet" => self.quiet = true,
             "--detach-keys" => self.detach_keys = Some(tokens.parsed(option, str::parse)?),
+            "--escape-key" => self.escape_key = Some(tokens.parsed(option, str::parse)?),
             _ => return Ok(false),
         }
         Ok(true)

@@ -4,6 +4,7 @@ use common::duration;
 
 use super::run::{RunOptions, Tty, Words, directory};
 use super::tokens::{Token, Tokens};
+use super::usage::UsageError;
 use super::{Instead, Page, ServerOptions};
 use crate::cli::environment::Assignment;
 
@@ -13,7 +14,11 @@ pub(super) fn parse(tokens: &mut Tokens, server: &mut ServerOptions) -> Result<R
     let mut shell = RunOptions { tty: Tty::Always, ..RunOptions::default() };
     loop {
         if tokens.skip_dashes() {
-            shell.words = Words::behind_dashes(tokens.rest())?;
+            let words = tokens.rest();
+            if words.is_empty() {
+                return Err(UsageError::NoProgram.into());
+            }
+            shell.words = Words::behind_dashes(words)?;
             return Ok(shell);
         }
         match tokens.next()? {

@@ -164,7 +164,10 @@ fn a_verb_that_chooses_no_server_takes_no_option_for_that() {
 
 #[test]
 fn no_verb_is_the_repl() {
-    assert!(matches!(parse(&[]).unwrap().verb, Verb::Repl(ReplOptions { errexit: false, file: None })));
+    assert!(matches!(
+        parse(&[]).unwrap().verb,
+        Verb::Repl(ReplOptions { errexit: false, shell: None, file: None })
+    ));
     assert!(matches!(parse(&["-H", "db1"]).unwrap().verb, Verb::Repl(_)));
     let Verb::Repl(repl) = parse(&["repl", "--errexit", "script"]).unwrap().verb else { panic!() };
     assert_eq!((repl.errexit, repl.file), (true, Some("script".into())));
@@ -267,7 +270,9 @@ fn jobs_are_named_by_their_ids() {
     let Verb::Attach(attach) = parse(&["attach", "--from", "now", "x", "-nq"]).unwrap().verb else {
         panic!()
     };
-    assert!(attach.no_stdin && attach.shown.quiet && attach.from == Beginning::Now && !attach.read_only);
+    assert!(
+        attach.no_stdin && attach.shown.quiet && attach.from == Some(Beginning::Now) && !attach.read_only
+    );
     let Verb::Wait(wait) = parse(&["wait", "a", "--timeout", "0", "b"]).unwrap().verb else { panic!() };
     assert_eq!((wait.jobs.len(), wait.timeout), (2, Some(Duration::ZERO)));
     for verb in ["attach", "logs", "wait", "signal", "forget"] {
@@ -354,7 +359,7 @@ fn a_shell_takes_a_command_only_behind_dashes() {
     assert_eq!(words, Words::Argv { program: "vi".into(), arguments: vec!["-R".into()] });
     assert!(complaint(&["shell", "db1"]).starts_with("unexpected db1"));
     assert!(complaint(&["shell", "--json"]).starts_with("unknown option --json"));
-    assert!(complaint(&["shell", "--"]).starts_with("nothing to run"));
+    assert!(complaint(&["shell", "--"]).starts_with("nothing stands behind --"));
 }
 
 #[test]

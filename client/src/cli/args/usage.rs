@@ -82,6 +82,11 @@ pub(crate) enum UsageError {
     /// `run` without anything to run.
     #[error("nothing to run; write it behind the options: client run \"ls | wc\", client run -- ls -l")]
     NoCommand,
+    /// `shell --`, and nothing.
+    #[error(
+        "nothing stands behind --: name a program that gets the terminal, or leave -- out for the login shell"
+    )]
+    NoProgram,
     /// A detached job with a file to read.
     #[error(
         "--detach and --stdin exclude each other for now: nobody would be there to send the file; copy it to the server, and redirect there: client run --detach \"command < file\""

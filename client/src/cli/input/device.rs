@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::isatty;
 
+use super::typed::Typed;
 use super::{Reader, Sink};
 use crate::cli::keyboard::{Keyboard, NEXT_KEY};
 use crate::cli::terminal::Sieve;
@@ -62,6 +63,11 @@ impl Device {
         })
     }
 
+    /// Whether somebody types what is read.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.source.as_ref().is_some_and(|source| source.terminal)
+    }
+
     /// Looks for `keyboard`'s keys in what is read from now on.
     pub(super) fn watch(&mut self, keyboard: &Arc<Keyboard>) {
         if let Some(source) = self.source.as_mut().filter(|source| source.terminal) {
@@ -76,15 +82,24 @@ impl Device {
         }
     }
 
-    /// Sends what is read. There is one reading thread, so a second call finds nothing.
+    /// Sends what is read. It is read in one place, so a second call finds nothing.
     pub(super) async fn feed(&mut self, sink: Sink<'_>) -> io::Result<()> {
         let Some(source) = self.source.take() else { return Ok(()) };
+        if let Some(typed) = source.typed() {
+            return typed.feed(sink).await;
+        }
         let reader = Reader::spawn(CHUNK, move |buffer| source.read(buffer))?;
         sink.pump(reader).await
     }
 }
 
 impl Source {
+    /// The same to be read without a thread, if it is a terminal that allows that.
+    fn typed(&self) -> Option<Typed> {
+        let sieve = self.sieve.as_ref().filter(|_| self.keyboard.is_none())?;
+        Typed::open(&self.descriptor, sieve).ok()
+    }
+
     /// Reads once there is something; 0 at the end or when told to stop.
     fn read(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         loop {
@@ -114,7 +129,7 @@ impl Source {
                     return Ok(typed.len());
                 }
                 // It may have been read there meanwhile.
-                if !self.has_something()? {
+                if !has_something(&self.descriptor)? {
                     continue;
                 }
             }
@@ -154,15 +169,16 @@ impl Source {
         })
     }
 
-    fn has_something(&self) -> io::Result<bool> {
-        let mut polled = [PollFd::new(&self.descriptor, PollFlags::IN)];
-        Ok(ignore_interrupt(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })))? > 0)
-    }
-
     fn is_stopped_within(&self, time: &Timespec) -> io::Result<bool> {
         let mut polled = [PollFd::new(&self.stop, PollFlags::empty())];
         Ok(ignore_interrupt(poll(&mut polled, Some(time)))? > 0)
     }
+}
+
+/// Whether a read would not have to wait.
+pub(super) fn has_something(descriptor: impl AsFd) -> io::Result<bool> {
+    let mut polled = [PollFd::new(&descriptor, PollFlags::IN)];
+    Ok(ignore_interrupt(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })))? > 0)
 }
 
 /// Whether this is our controlling terminal and another process group has its foreground.

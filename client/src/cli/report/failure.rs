@@ -84,7 +84,8 @@ fn handshake_failure(endpoint: &Endpoint, error: &TlsError) -> String {
     }
 }
 
-fn advice(error: &Error) -> Option<String> {
+/// What to do about it, if that is known; the last words of the sentence.
+pub(crate) fn advice(error: &Error) -> Option<String> {
     if let Some(advice) = trust_advice(error) {
         return Some(advice);
     }

@@ -3,7 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 
-use common::job::{ByteString, ResourceLimits, Terminal, WindowSize};
+use common::job::{ResourceLimits, Terminal};
 
 use crate::cli::args::{RunOptions, Tty, Words};
 use crate::cli::environment;
@@ -11,7 +11,7 @@ use crate::cli::failure::Failure;
 use crate::cli::input::Input;
 use crate::cli::report::Reporter;
 use crate::cli::terminal;
-use crate::{Client, Command};
+use crate::{Client, Command, Stdin};
 
 /// The variables of the files and of `-e`, which win.
 ///
@@ -24,23 +24,21 @@ pub(super) fn variables(run: &RunOptions) -> Result<Vec<(OsString, OsString)>, F
     Ok(assignments.filter_map(|assignment| assignment.resolve(|name| env::var_os(name))).collect())
 }
 
-/// What the command reads.
+/// What a command reads that has a terminal, or none.
 ///
 /// # Errors
 /// [`Failure::StdinFile`].
-pub(super) fn input(run: &RunOptions) -> Result<Input, Failure> {
+pub(super) fn input(run: &RunOptions, on_terminal: bool) -> Result<Input, Failure> {
     match &run.stdin {
         Some(path) => Input::open(path),
-        None if run.no_stdin || run.detach => Ok(Input::Nothing),
+        None if run.no_stdin => Ok(Input::Nothing),
+        None if on_terminal => Input::own_keys(),
         None => Input::own(),
     }
 }
 
 /// What emulators say in it of their colours has no place in the name of a kind of terminal.
 const COLOURS: &str = "COLORTERM";
-
-/// A terminal of which nothing is known.
-const UNKNOWN: WindowSize = WindowSize { rows: 24, columns: 80, width: 0, height: 0 };
 
 /// The terminal that the command gets, if it gets one.
 pub(super) fn terminal(run: &RunOptions, reporter: &Reporter) -> Option<Terminal> {
@@ -53,16 +51,7 @@ pub(super) fn terminal(run: &RunOptions, reporter: &Reporter) -> Option<Terminal
         }
         Tty::IfThere | Tty::Always => {}
     }
-    let mut terminal = Terminal {
-        name: ByteString::from(env::var_os("TERM").unwrap_or_default()),
-        size: terminal::size().unwrap_or(UNKNOWN),
-        modes: Vec::new(),
-    };
-    // What is no kind of terminal here is none there.
-    if terminal.check().is_err() {
-        terminal.name = ByteString::default();
-    }
-    Some(terminal)
+    Some(terminal::here())
 }
 
 /// The command itself.
@@ -70,7 +59,7 @@ pub(super) fn command<'a>(
     client: &'a Client,
     run: &RunOptions,
     variables: Vec<(OsString, OsString)>,
-    input: &Input,
+    stdin: Stdin,
     terminal: Option<&Terminal>,
 ) -> Command<'a> {
     let mut command = match &run.words {
@@ -91,7 +80,7 @@ pub(super) fn command<'a>(
     for (name, value) in variables {
         command.env(name, value);
     }
-    command.stdin(input.mode()).merge_output(run.merge).wait_output(run.wait_output);
+    command.stdin(stdin).merge_output(run.merge).wait_output(run.wait_output);
     if let Some(directory) = &run.cwd {
         command.current_dir(directory);
     }

@@ -12,17 +12,8 @@ use tokio::sync::mpsc;
 use tokio::time;
 
 use super::keys::{Act, EscapeKey, Keys};
-use super::{RawTerminal, WindowChanges, forced_panic, size};
+use super::{Entry, GivenTerminal, WindowChanges, forced_panic, size};
 use crate::cli::detach_keys::DetachKeys;
-
-/// What the keys do, for people.
-pub(crate) const HELP: [&str; 5] = [
-    "behind the end of a line:",
-    "  ~.   leave; the job is ended, unless it was agreed that it goes on",
-    "  ~^Z  stop this client",
-    "  ~~   one ~ for the command",
-    "  ~?   this",
-];
 
 /// How often to look whether the terminal's foreground is ours again.
 const FOREGROUND_POLL: Duration = Duration::from_millis(250);
@@ -43,14 +34,16 @@ pub(crate) enum Event {
     Help,
 }
 
-/// The raw terminal and who watches it. Dropping it puts the terminal back.
+/// The terminal that is given to a job, and who watches it. Dropping it puts the terminal back.
 #[derive(Debug)]
 pub(crate) struct Controls {
-    raw: RawTerminal,
+    given: GivenTerminal,
     windows: WindowChanges,
     acts: mpsc::Receiver<Act>,
     sieve: Arc<Sieve>,
-    /// What the job was told last.
+    /// Whether the job is told of sizes.
+    resizes: bool,
+    /// What it was told last.
     told: Option<WindowSize>,
     /// Whether the terminal is ours.
     has_foreground: bool,
@@ -66,26 +59,24 @@ pub(crate) struct Sieve {
 }
 
 impl Controls {
-    /// Makes the terminal raw that is stdin; `None` if it is none. `told` is the size that the job was asked for with.
+    /// Gives the terminal here to a job.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn enter(
-        escape: EscapeKey,
-        detach: &DetachKeys,
-        told: Option<WindowSize>,
-    ) -> io::Result<Option<Self>> {
+    pub(crate) fn enter(entry: &Entry, escape: EscapeKey, detach: &DetachKeys) -> io::Result<Self> {
         let windows = WindowChanges::install()?;
-        let Some(raw) = RawTerminal::enter()? else { return Ok(None) };
+        let given = GivenTerminal::enter(entry)?;
         let (tell, acts) = mpsc::channel(ACTS);
         let sieve = Arc::new(Sieve { keys: Mutex::new(Keys::new(escape, detach)), acts: tell });
-        Ok(Some(Self { raw, windows, acts, sieve, told, has_foreground: super::is_raw(), is_new: true }))
+        let has_foreground = !entry.keys || super::is_raw();
+        let (resizes, told) = (entry.resizes, entry.told);
+        Ok(Self { given, windows, acts, sieve, resizes, told, has_foreground, is_new: true })
     }
 
     /// The command is over, and all that it has written is on the terminal. If it has ended by itself, what it has switched on in the
     /// emulator is meant to stay.
     pub(crate) fn finish(&self, keep_traces: bool) {
-        self.raw.finish(keep_traces);
+        self.given.finish(keep_traces);
     }
 
     /// For whoever reads what is typed.
@@ -111,7 +102,7 @@ impl Controls {
                     Some(Act::Detach) => Some(Event::Detach),
                     Some(Act::Help) => Some(Event::Help),
                     Some(Act::Suspend) => {
-                        self.raw.stop()?;
+                        self.given.stop()?;
                         self.look(true)?
                     }
                     Some(Act::Send(_)) | None => pending().await,
@@ -128,11 +119,11 @@ impl Controls {
 
     /// Takes the terminal again, and reads its size. To `say_so` is to say a size that is known, too.
     fn look(&mut self, say_so: bool) -> io::Result<Option<Event>> {
-        let had_foreground = std::mem::replace(&mut self.has_foreground, self.raw.resume()?);
+        let had_foreground = std::mem::replace(&mut self.has_foreground, self.given.resume()?);
         let before = self.told;
         self.told = size().or(before);
         let is_news = say_so || self.told != before || (self.has_foreground && !had_foreground);
-        Ok(self.told.filter(|_| is_news).map(Event::Resized))
+        Ok(self.told.filter(|_| is_news && self.resizes).map(Event::Resized))
     }
 }
 

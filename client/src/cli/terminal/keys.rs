@@ -13,6 +13,7 @@
 //!  Leave and detach lead to Gone, where nothing goes any more.
 //! ```
 
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use thiserror::Error;
@@ -25,6 +26,30 @@ const SUSPEND: u8 = 0x1a;
 /// The key at the beginning of a line that makes the next one an order to this program; none if no key does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct EscapeKey(Option<u8>);
+
+/// As a person names it.
+impl Display for EscapeKey {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => formatter.write_str("none"),
+            Some(byte @ 0..0x20) => write!(formatter, "^{}", char::from(byte | 0x40)),
+            Some(byte) => write!(formatter, "{}", char::from(byte)),
+        }
+    }
+}
+
+impl EscapeKey {
+    /// What it does, for people, a line each.
+    pub(crate) fn help(self) -> [String; 5] {
+        [
+            "behind the end of a line:".to_owned(),
+            format!("  {self}.   leave; the job is ended, unless it was agreed that it goes on"),
+            format!("  {self}^Z  stop this client"),
+            format!("  {self}{self}   one {self} for the command"),
+            format!("  {self}?   this"),
+        ]
+    }
+}
 
 /// Not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -141,6 +141,11 @@ impl Traces {
         OTHER_SCREEN.into_iter().any(|mode| self.is_changed(mode))
     }
 
+    /// Whether what is written next begins a sequence or a text.
+    pub(crate) fn are_between_sequences(&self) -> bool {
+        self.parser == Parser::Ground
+    }
+
     /// These bytes were written to the terminal. They may be cut anywhere.
     pub(crate) fn see(&mut self, mut bytes: &[u8]) {
         while let Some((first, rest)) = bytes.split_first() {

@@ -98,12 +98,15 @@ fn start_rows() -> [Row<ClientMessage>; 2] {
     ]
 }
 
-/// The login shell, on pipes and on a terminal; the digests are what sha256sum(1) says of the bytes below them, behind which for
-/// the terminal come one extra, its number, an empty name, no size and no modes.
-fn login_rows() -> [Row<ClientMessage>; 2] {
+/// The login shell, on pipes, on a terminal, and there with control descriptors; the digests are what sha256sum(1) says of the bytes
+/// below them, behind which come, with the terminal, the number of extras, that of the first, an empty name, no size and no modes, and
+/// that of the second.
+fn login_rows() -> [Row<ClientMessage>; 3] {
     let size = WindowSize { rows: 24, columns: 80, width: 0x0102, height: 0x0304 };
     let modes = vec![TerminalMode { code: 3, value: 8 }];
-    let extras = Extras { terminal: Some(Terminal { name: "xterm".into(), size, modes }) };
+    let terminal = Some(Terminal { name: "xterm".into(), size, modes });
+    let extras = Extras { terminal, control: false };
+    let controlled = Extras { control: true, ..extras.clone() };
     let start = |extras: &Extras| {
         let id = "job1".parse().unwrap();
         Start::with(id, ATTACHMENT, Spec::new(Program::LoginShell), extras).unwrap().say(extras)
@@ -134,6 +137,22 @@ fn login_rows() -> [Row<ClientMessage>; 2] {
              00 00 00 00  05 00 00 00 00 00 00 00  78 74 65 72 6d             # a terminal: xterm
              18 00  50 00  02 01  04 03                                       # 24 by 80, 258 by 772 pixels
              01 00 00 00 00 00 00 00  03  08 00 00 00                         # one mode: VERASE is ^H",
+        ),
+        request(
+            start(&controlled),
+            "a4 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 148, REQUEST
+             06 00 00 00  04 00 00 00 00 00 00 00  6a 6f 62 31                # StartWith job1
+             2b 4d b5 26 1d 83 51 c0  aa eb 2e 5d 26 67 0c 13                 # digest
+             96 d9 91 d2 f4 63 0f 19  d2 a2 33 3a 02 42 47 56
+             08 07 06 05 04 03 02 01  00 00 00 00 00 00 00 00                 # attachment, for the first time
+             02 00 00 00                                                      # the login shell
+             00  00 00 00 00 00 00 00 00  00 00  00  00  00 00 00 00           # nothing else
+             00 00 00 00  60 ea 00 00 00 00 00 00  00                         # kill, 60 s, no supervisor
+             02 00 00 00 00 00 00 00                                          # two extras
+             00 00 00 00  05 00 00 00 00 00 00 00  78 74 65 72 6d             # a terminal, as above
+             18 00  50 00  02 01  04 03
+             01 00 00 00 00 00 00 00  03  08 00 00 00
+             01 00 00 00                                                      # control descriptors",
         ),
     ]
 }
@@ -191,7 +210,7 @@ fn attach_rows() -> [Row<ClientMessage>; 4] {
     ]
 }
 
-fn order_rows() -> [Row<ClientMessage>; 4] {
+fn order_rows() -> [Row<ClientMessage>; 5] {
     let size = WindowSize { rows: 24, columns: 80, width: 0x0102, height: 0x0304 };
     [
         request(
@@ -214,6 +233,12 @@ fn order_rows() -> [Row<ClientMessage>; 4] {
             "28 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 24, REQUEST
              02 00 00 00  04 00 00 00 00 00 00 00  03 00 00 00
              18 00  50 00  02 01  04 03                                       # 24 by 80, 258 by 772 pixels",
+        ),
+        request(
+            ClientMessage::Order { sequence: 5, order: Order::Control("ls\n".into()) },
+            "2b 00 00 00  10 ff  00 00  01 00 00 00  00 00 00 00 00 00 00 00  # 16 + 27, REQUEST
+             02 00 00 00  05 00 00 00 00 00 00 00  04 00 00 00
+             03 00 00 00 00 00 00 00  6c 73 0a                                # ls and a newline",
         ),
     ]
 }

@@ -4,8 +4,8 @@ use std::iter::successors;
 
 use common::frame::StreamId;
 use common::job::{
-    ByteString, Ended, JobId, Outcome, PeakMemory, Program, Signal, Spec, StartFailure, StreamTotal, Usage,
-    Variable, WindowSize,
+    ByteString, Ended, Extras, JobId, Outcome, PeakMemory, Program, Signal, Spec, StartFailure, StreamTotal,
+    Terminal, Usage, Variable, WindowSize,
 };
 use common::keys::{Fingerprint, PublicKey};
 use common::limits;
@@ -39,8 +39,18 @@ pub(super) fn spec(program: Program, text: &[u8]) -> Spec {
     }
 }
 
+/// Something of each kind.
+static EXTRAS: Extras = Extras {
+    terminal: Some(Terminal {
+        name: ByteString(Vec::new()),
+        size: WindowSize { rows: 0, columns: 0, width: 0, height: 0 },
+        modes: Vec::new(),
+    }),
+    control: true,
+};
+
 pub(super) fn start<'a>(job: &'a JobId, spec: &'a Spec, original: Option<&'a ByteString>) -> Event<'a> {
-    Event::JobStart(JobStart { connection: CONNECTION, job, owner: owner(), spec, terminal: true, original })
+    Event::JobStart(JobStart { connection: CONNECTION, job, owner: owner(), spec, extras: &EXTRAS, original })
 }
 
 pub(super) fn end<'a>(job: &'a JobId, ended: &'a Ended) -> Event<'a> {
@@ -205,7 +215,8 @@ fn deeds() -> impl Iterator<Item = Deed> {
         Deed::Order(Order::Signal(_)) => Some(Deed::Order(Order::Cancel)),
         Deed::Order(Order::Cancel) => Some(Deed::Order(Order::Keep)),
         Deed::Order(Order::Keep) => Some(Deed::Order(Order::Resize(WindowSize::default()))),
-        Deed::Order(Order::Resize(_)) => Some(Deed::Forget),
+        Deed::Order(Order::Resize(_)) => Some(Deed::Order(Order::Control("".into()))),
+        Deed::Order(Order::Control(_)) => Some(Deed::Forget),
         Deed::Forget => None,
     })
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Barrier, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-use common::job::{JobId, Program, Spec};
+use common::job::{Extras, JobId, Program, Spec};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::Errno;
 
@@ -80,7 +80,7 @@ fn lines_of_many_writers_never_mix() {
                             job: &job,
                             owner,
                             spec: &spec,
-                            terminal: false,
+                            extras: &Extras::default(),
                             original: None,
                         }),
                     )
@@ -267,7 +267,7 @@ fn only_jobs_wait_for_the_disk_and_a_disk_that_fails_is_told() {
         job: &job,
         owner: Owner::User(0),
         spec: &spec,
-        terminal: false,
+        extras: &Extras::default(),
         original: None,
     };
     let start = Event::JobStart(start);

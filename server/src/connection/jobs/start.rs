@@ -16,7 +16,7 @@ use crate::audit::{Announced, Event, JobStart};
 use crate::authorize::{Action, authorize, original_command};
 use crate::clock;
 use crate::crash_point::{CrashPoint, reach};
-use crate::job::{self, Buffer, Job, Outlet, Place, Registered, Spools};
+use crate::job::{self, Buffer, Control, Job, Outlet, Place, Registered, Spools};
 
 /// Why a server that ends takes no jobs.
 pub(super) const STOPPING: &str = "it is stopping";
@@ -40,7 +40,7 @@ impl Jobs {
             // A new job is announced.
             Ok((Registered::New(..), None)) => {}
             Ok((Registered::Known(job), _)) => match self.has_room() {
-                Ok(()) => self.attach(number, &job, &as_attach(start)).await,
+                Ok(()) => self.attach(number, &job, &as_attach(start, &extras)).await,
                 Err(reason) => {
                     self.answer(number, ServerMessage::Refused(Refusal::Unavailable(reason))).await;
                 }
@@ -71,10 +71,12 @@ impl Jobs {
         let make = || {
             let spools = self.service.spools.as_ref().map(Spools::of_job);
             let outlet = || Outlet::Buffer(Buffer::new(self.budget.clone(), spools.clone()));
+            // What it reports is little, and waits rather than being written to the disk.
+            let reports = || Outlet::Buffer(Buffer::new(self.budget.clone(), None));
             let job = Job::new(owner, id.clone(), *digest, spec, &self.budget, [outlet(), outlet()]);
             // From the first: what a client says of it may come before the process.
             extras.terminal.iter().for_each(|terminal| job.is_on_terminal(terminal.size));
-            job
+            if extras.control { job.with_control(Control::new(reports())) } else { job }
         };
         let registered = self.service.registry.register(owner, id, *digest, age, make);
         let registered = registered.map_err(|full| full.to_string())?;
@@ -84,7 +86,7 @@ impl Jobs {
                 job: id,
                 owner,
                 spec,
-                terminal: extras.terminal.is_some(),
+                extras,
                 original: self.principal.options().command().and_then(|_| original_command(spec)),
             }))
         });
@@ -129,7 +131,7 @@ impl Jobs {
         let attachment = job.take_first_seat(self.link(number), start.attachment);
         self.serve(number, Arc::clone(&job), attachment, false);
         let permission = permission(announced, &job, &self.service.stopping);
-        job::begin(&self.service, self.connection, (job, place), (start.spec, extras.terminal), permission);
+        job::begin(&self.service, self.connection, (job, place), (start.spec, extras), permission);
     }
 
     pub(super) async fn refuse(&self, number: JobNumber, id: &JobId, reason: String) {
@@ -141,14 +143,15 @@ impl Jobs {
 }
 
 /// A start of what was started already.
-pub(super) fn as_attach(start: Start) -> Attach {
-    let streams = [StreamId::Stdout, StreamId::Stderr].map(|stream| Wanted {
+pub(super) fn as_attach(start: Start, extras: &Extras) -> Attach {
+    let streams = [StreamId::Stdout, StreamId::Stderr].into_iter();
+    let streams = streams.chain(extras.control.then_some(StreamId::Control)).map(|stream| Wanted {
         stream,
         from: Position::Oldest,
         window: limits::INITIAL_WINDOW,
     });
     let Start { id: job, attachment, .. } = start;
-    Attach { job, attachment, role: Role::Writer, streams: streams.to_vec(), times: false }
+    Attach { job, attachment, role: Role::Writer, streams: streams.collect(), times: false }
 }
 
 /// Whether a job may start that was announced: not if that cannot be recorded, or if its client or the server ends

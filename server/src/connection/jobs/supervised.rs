@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::frame::JobNumber;
-use common::job::{Ended, Extras, JobId, Outcome, StartFailure};
+use common::job::{Ended, Extras, JobId, Outcome, SpecError, StartFailure};
 use common::message::{Attach, ClientMessage, Refusal, Role, ServerMessage, Start};
 use common::packet::Packet;
 use tracing::Instrument;
@@ -40,10 +40,10 @@ impl Jobs {
                 // It may take its time to be reached.
                 drop(turn);
                 let found = supervised.reach(job).await.map_err(|error| not_started(&error))?;
-                return Ok((found, as_attach(start)));
+                return Ok((found, as_attach(start, &extras)));
             }
             let place = admit_new(&service, &principal, connection, (&mut start, &extras)).await?;
-            let attach = as_attach(start.clone());
+            let attach = as_attach(start.clone(), &extras);
             match supervised.start(owner, (&start, &extras), keeps).await {
                 Ok(Launched::New(stream, process)) => {
                     let id = start.id;
@@ -63,6 +63,9 @@ impl Jobs {
     fn admit_supervised(&self, start: &mut Start, extras: &Extras) -> Result<Supervised, String> {
         authorize(&self.principal, Action::Start(&mut start.spec, extras))
             .map_err(|denial| denial.to_string())?;
+        if extras.control {
+            return Err(SpecError::ControlSupervised.to_string());
+        }
         let supervised = self.service.supervised.clone();
         supervised.ok_or_else(|| "it has no place for jobs that outlive it".to_owned())
     }
@@ -152,7 +155,7 @@ async fn admit_new(
         job,
         owner,
         spec: &start.spec,
-        terminal: extras.terminal.is_some(),
+        extras,
         original: principal.options().command().and_then(|_| original_command(&start.spec)),
     }));
     announced.permission().await.map_err(|refusal| refused(refusal.to_string()))?;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use common::frame::{JobNumber, StreamId};
 use common::greeting::CloseCode;
-use common::job::{Extras, Keeping, OnDisconnect, Outcome, Program, Spec, Terminal, WindowSize};
+use common::job::{ByteString, Extras, Keeping, OnDisconnect, Outcome, Program, Spec, Terminal, WindowSize};
 use common::limits::{INITIAL_WINDOW, JOBS_PER_CONNECTION};
 use common::message::{
     Attach, AttachmentId, ClientMessage, JobState, JobSummary, Order, Position, Refusal, Role, ServerMessage,
@@ -281,7 +281,107 @@ async fn a_start_with_nothing_more_is_a_start_and_one_with_a_terminal_is_another
     let nothing = asked(&Extras::default());
     ann.say(&request(1, ClientMessage::StartWith { start: Box::new(nothing), extras: Vec::new() })).await;
     assert!(ann.hear_ended(1).await.is_success());
-    let extras = Extras { terminal: Some(Terminal::default()) };
+    let extras = Extras { terminal: Some(Terminal::default()), control: false };
     let answer = ann.ask(2, asked(&extras).say(&extras)).await;
     assert_eq!(answer, [ServerMessage::Refused(Refusal::Conflict)]);
+}
+
+/// A client that has started `id` with control descriptors, which runs.
+async fn controller(world: &World, id: &str, script: &str) -> Peer {
+    let (mut peer, _) = world.client().await;
+    let extras = Extras { terminal: None, control: true };
+    let spec = Spec { stdin: false, ..spec(script, OnDisconnect::Kill) };
+    let start = Start::with(id.parse().unwrap(), AttachmentId(1), spec, &extras).unwrap();
+    let answer = peer.ask(1, start.say(&extras)).await;
+    assert!(matches!(&answer[..], [ServerMessage::Started { .. }]), "{answer:?}");
+    peer
+}
+
+fn told(sequence: u64, length: usize) -> ClientMessage {
+    ClientMessage::Order { sequence, order: Order::Control(ByteString(vec![b'x'; length])) }
+}
+
+#[tokio::test]
+async fn what_a_job_was_not_told_is_said_as_often_as_it_is_asked() {
+    let world = World::new();
+    let mut ann = controller(&world, "job", "exec sleep 1000").await;
+    let applied = |sequence| vec![ServerMessage::Applied { sequence }];
+    let declined = |answer: &[ServerMessage], number| matches!(answer, [ServerMessage::Declined { sequence, .. }] if *sequence == number);
+    assert_eq!(ann.ask(1, told(1, 200_000)).await, applied(1));
+    let answer = ann.ask(1, told(2, 200_000)).await;
+    assert!(declined(&answer, 2), "{answer:?}");
+    assert_eq!(ann.ask(1, told(3, 10)).await, applied(3));
+    for _ in 0..2 {
+        assert_eq!(ann.ask(1, told(1, 200_000)).await, applied(1));
+        let answer = ann.ask(1, told(2, 200_000)).await;
+        assert!(declined(&answer, 2), "{answer:?}");
+        assert_eq!(ann.ask(1, told(3, 10)).await, applied(3));
+    }
+    // On another connection it hears as much.
+    let (mut again, _) = world.client().await;
+    let answer = again.ask(1, attach("job", 1, Role::Writer, stdout())).await;
+    let [ServerMessage::Attached(attached)] = &answer[..] else { panic!("{answer:?}") };
+    assert_eq!(attached.applied, 1);
+    let answer = again.ask(1, told(2, 200_000)).await;
+    assert!(declined(&answer, 2), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_job_is_told_by_its_client_alone_and_only_if_it_was_asked_for_so() {
+    let world = World::new();
+    let _ann = controller(&world, "job", "exec sleep 1000").await;
+    let (mut bob, _) = world.client().await;
+    bob.ask(1, attach("job", 2, Role::Controller, Vec::new())).await;
+    bob.say(&request(1, told(1, 1))).await;
+    assert_eq!(bob.hear_close().await, Some(CloseCode::Violation));
+    let mut carl = starter(&world, "other", OnDisconnect::Kill).await;
+    carl.say(&request(1, told(1, 1))).await;
+    assert_eq!(carl.hear_close().await, Some(CloseCode::Violation));
+    let _dora = starter(&world, "third", OnDisconnect::Kill).await;
+    let (mut erin, _) = world.client().await;
+    let control = vec![Wanted { stream: StreamId::Control, from: Position::Oldest, window: 1 }];
+    let answer = erin.ask(1, attach("third", 2, Role::Reader, control)).await;
+    assert!(matches!(&answer[..], [ServerMessage::Refused(Refusal::Denied(_))]), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_a_job_reports_is_followed_and_its_length_is_said_to_those_who_know_of_it() {
+    let world = World::new();
+    let mut ann = controller(&world, "job", "printf done >&9; read line; echo $line").await;
+    let record = [&[0; 16][..], &[4, 0, 0, 0], b"done"].concat();
+    let data = ann.hear_until(|packet| matches!(packet, Packet::Data { .. })).await;
+    let Some(Packet::Data { stream: StreamId::Control, offset: 0, bytes, .. }) = data else {
+        panic!("{data:?}")
+    };
+    assert_eq!(bytes, record);
+    let (mut bob, _) = world.client().await;
+    let wanted = vec![Wanted { stream: StreamId::Control, from: Position::Oldest, window: INITIAL_WINDOW }];
+    bob.ask(1, attach("job", 2, Role::Reader, wanted)).await;
+    let data = bob.hear_until(|packet| matches!(packet, Packet::Data { .. })).await;
+    assert!(matches!(data, Some(Packet::Data { stream: StreamId::Control, .. })), "{data:?}");
+    ann.ask(1, ClientMessage::Order { sequence: 1, order: Order::Control("go\n".into()) }).await;
+    let ended = |packet: &Packet<ServerMessage>| {
+        matches!(packet, Packet::Message { message: ServerMessage::Ended(_), .. })
+    };
+    for peer in [&mut ann, &mut bob] {
+        let heard = peer.hear_until(ended).await;
+        let Some(Packet::Message { message: ServerMessage::Ended(ended), .. }) = heard else {
+            panic!("{heard:?}")
+        };
+        // Neither has said that it knows such things.
+        assert!(ended.total(StreamId::Control).is_none() && ended.totals.len() == 2, "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_outlives_its_server_has_no_control_descriptors() {
+    let world = World::new();
+    let (mut ann, _) = world.client().await;
+    let extras = Extras { terminal: None, control: true };
+    let mut spec = Spec { stdin: false, ..spec("true", OnDisconnect::Keep) };
+    spec.keeping.supervised = true;
+    let start = Start::with("job".parse().unwrap(), AttachmentId(1), spec, &extras).unwrap();
+    let answer = ann.ask(1, start.say(&extras)).await;
+    let [ServerMessage::Ended(ended)] = &answer[..] else { panic!("{answer:?}") };
+    assert!(matches!(ended.outcome, Outcome::NotStarted(_)), "{ended:?}");
 }

@@ -74,6 +74,33 @@ impl Record for HandedJob {
     const KIND: u8 = 34;
 }
 
+/// What a job with control descriptors has beside the rest; right behind its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::job) struct HandedControl {
+    pub(in crate::job) owner: HandedOwner,
+    pub(in crate::job) id: JobId,
+    pub(in crate::job) commands: HandedCommands,
+    /// Where what it reports comes from.
+    pub(in crate::job) source: HandedSource,
+    /// What it has reported.
+    pub(in crate::job) reports: HandedOutlet,
+    /// The orders that did not reach it, by attachment and number.
+    pub(in crate::job) declined: Vec<(u64, u64)>,
+}
+
+impl Record for HandedControl {
+    const KIND: u8 = 35;
+}
+
+/// What a job is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::job) struct HandedCommands {
+    /// What is to be written, in its order.
+    pub(in crate::job) waiting: Stretch,
+    /// Where; `None` if nobody reads it.
+    pub(in crate::job) pipe: Option<Descriptor>,
+}
+
 /// How far a job has come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::job) enum HandedStage {

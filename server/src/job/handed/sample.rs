@@ -22,6 +22,7 @@ pub(crate) fn sample() -> Result<Vec<u8>, RecordError> {
     for job in jobs()? {
         add(&mut state, &job)?;
     }
+    add(&mut state, &control()?)?;
     Ok(state)
 }
 
@@ -65,8 +66,20 @@ pub(super) fn jobs() -> Result<[HandedJob; 4], RecordError> {
     ])
 }
 
-fn job(stage: HandedStage) -> Result<HandedJob, RecordError> {
-    let outlet = |spool| HandedOutlet {
+/// That of the last job.
+pub(super) fn control() -> Result<HandedControl, RecordError> {
+    Ok(HandedControl {
+        owner: HandedOwner::User(1000),
+        id: id()?,
+        commands: HandedCommands { waiting: Stretch { at: 13, length: 14 }, pipe: Some(Descriptor(9)) },
+        source: HandedSource::Open(Descriptor(10)),
+        reports: outlet(None),
+        declined: vec![(1, 3)],
+    })
+}
+
+fn outlet(spool: Option<HandedSpool>) -> HandedOutlet {
+    HandedOutlet {
         base: 4,
         retained: Stretch { at: 5, length: 6 },
         spool,
@@ -75,7 +88,10 @@ fn job(stage: HandedStage) -> Result<HandedJob, RecordError> {
         closed: true,
         overwrite: false,
         extra: true,
-    };
+    }
+}
+
+fn job(stage: HandedStage) -> Result<HandedJob, RecordError> {
     let spool = HandedSpool { file: Descriptor(8), start: 10, end: 12 };
     let away_until = Some(Moment(20));
     Ok(HandedJob {

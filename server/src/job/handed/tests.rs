@@ -3,7 +3,7 @@
 use common::limits;
 use common::stream::Budget;
 
-use super::sample::{jobs, past, server};
+use super::sample::{control, jobs, past, server};
 use super::*;
 use crate::job::outlet::{Buffer, Read, Room, Spools};
 use crate::parcel::Parcel;
@@ -21,7 +21,9 @@ fn all_that_is_written_is_read() {
     let handed = Handed::read(&state).unwrap().unwrap();
     assert_eq!(handed.server, server());
     assert_eq!(handed.past, [past().unwrap()]);
-    assert_eq!(handed.jobs, jobs().unwrap());
+    let [first, second, third, last] = jobs().unwrap();
+    let jobs = [(first, None), (second, None), (third, None), (last, Some(control().unwrap()))];
+    assert_eq!(handed.jobs, jobs);
     assert!(Handed::read(&[]).unwrap().is_none());
 }
 
@@ -42,6 +44,13 @@ fn what_is_not_whole_is_not_read() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         assert!(Handed::read(&flipped).is_err(), "{bit}");
     }
+    // Control descriptors of another job, or of none.
+    for at in 2..ends.len() - 2 {
+        let control = &state[ends[ends.len() - 2]..];
+        let before = &state[..ends[at]];
+        assert_eq!(Handed::read(&[before, control].concat()).is_ok(), at > 2, "{at}");
+    }
+    assert!(Handed::read(&[&state[..], &state[ends[ends.len() - 2]..]].concat()).is_err());
     // Something else where the server should be.
     assert!(Handed::read(&state[ends[1]..]).is_err());
 }

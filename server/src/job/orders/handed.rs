@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use common::message::AttachmentId;
 use tokio::sync::Notify;
 
-use super::{Applied, Orders, REMEMBERED};
+use super::{Applied, DECLINED, Orders, REMEMBERED};
 use crate::job::handed::HandedOrders;
 
 impl Orders {
@@ -21,11 +21,18 @@ impl Orders {
         }
     }
 
-    /// Goes on from there.
-    pub(in crate::job) fn going_on(handed: HandedOrders) -> Self {
+    /// Those of control that were not carried out, by attachment and number.
+    pub(in crate::job) fn hand_declined(&self) -> Vec<(u64, u64)> {
+        self.lock().declined.iter().map(|(id, sequence)| (id.0, *sequence)).collect()
+    }
+
+    /// Goes on from there, and from what was `declined`.
+    pub(in crate::job) fn going_on(handed: HandedOrders, declined: &[(u64, u64)]) -> Self {
         let HandedOrders { cancel, signals, client, applied } = handed;
-        let last = applied.into_iter().take(REMEMBERED).map(|(id, sequence)| (AttachmentId(id), sequence));
-        let applied = Applied { client: client.map(AttachmentId), last: last.collect() };
+        let order = |(id, sequence)| (AttachmentId(id), sequence);
+        let last = applied.into_iter().take(REMEMBERED).map(order).collect();
+        let declined = declined.iter().copied().take(DECLINED).map(order).collect();
+        let applied = Applied { client: client.map(AttachmentId), last, declined };
         Self {
             cancel: AtomicBool::new(cancel),
             signals: AtomicU64::new(signals),

@@ -28,6 +28,8 @@ pub(crate) struct Buffer {
     grown: Notify,
     /// There may be room.
     drained: Notify,
+    /// Nobody wants more. Not said by `drained`, which is said for every byte that is sent.
+    closed: Notify,
 }
 
 #[derive(Debug)]
@@ -70,7 +72,7 @@ impl Buffer {
             budget,
             extra: false,
         };
-        Self { state: Mutex::new(state), grown: Notify::new(), drained: Notify::new() }
+        Self { state: Mutex::new(state), grown: Notify::new(), drained: Notify::new(), closed: Notify::new() }
     }
 
     /// A stream of which only the length is known.
@@ -85,14 +87,23 @@ impl Buffer {
     ///
     /// # Errors
     /// [`Closed`] once nobody wants more.
+    #[cfg(test)]
     pub(crate) async fn room(&self) -> Result<Room, Closed> {
+        self.room_for(1).await
+    }
+
+    /// Waits until at least so many bytes may be put in; how many, and how.
+    ///
+    /// # Errors
+    /// [`Closed`] once nobody wants more.
+    pub(crate) async fn room_for(&self, least: usize) -> Result<Room, Closed> {
         loop {
             // Registered before the look, so that a change between look and wait is not missed.
             let drained = self.drained.notified();
             self.take_back().await;
             let room = self.lock().room();
             match room {
-                Ok(room) if room.bytes() == 0 => drained.await,
+                Ok(room) if room.bytes() < least => drained.await,
                 room => return room,
             }
         }
@@ -111,11 +122,11 @@ impl Buffer {
     /// Waits until nobody wants more.
     pub(crate) async fn closed(&self) -> Closed {
         loop {
-            let drained = self.drained.notified();
+            let closed = self.closed.notified();
             if self.lock().closed {
                 return Closed;
             }
-            drained.await;
+            closed.await;
         }
     }
 
@@ -249,6 +260,7 @@ impl Buffer {
         state.release(end);
         drop(state);
         self.drained.notify_waiters();
+        self.closed.notify_waiters();
     }
 
     /// Nobody is waited for any more: from now on there is always room, and what is oldest makes it.

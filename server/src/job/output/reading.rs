@@ -43,7 +43,8 @@ impl Reading {
     /// Reads from here, which does not wait if it is a terminal.
     pub(super) fn new(descriptor: OwnedFd) -> io::Result<Self> {
         if process::is_terminal(&descriptor) {
-            let kind = Kind::Terminal(process::register(Arc::new(descriptor))?);
+            // Whenever the command reads a key there is room for another, and that is none of our business.
+            let kind = Kind::Terminal(process::register_reading(Arc::new(descriptor))?);
             return Ok(Self { kind, size: TERMINAL_READ });
         }
         Ok(Self { kind: Kind::Pipe(pipe::Receiver::from_owned_fd(descriptor)?), size: SMALL_READ })

@@ -57,12 +57,14 @@ impl Job {
         Some(HandedEnd { process_id, ended: (*ended).clone(), at: unix_ms(at) })
     }
 
-    /// Goes on from there, with everything but what its task has of it, which stays in `handed`.
+    /// Goes on from there, with everything but what its task has of it, which stays in `handed`, and its control descriptors.
+    /// `declined` are the orders that did not reach those.
     ///
     /// # Errors
     /// The system's, if something of it is not there.
     pub(in crate::job) fn take(
         handed: HandedJob,
+        declined: &[(u64, u64)],
         budget: &Budget,
         spools: Option<&Spools>,
         unpacking: &mut Unpacking,
@@ -97,7 +99,8 @@ impl Job {
             stdin,
             stdout,
             stderr,
-            orders: Orders::going_on(handed.orders),
+            control: None,
+            orders: Orders::going_on(handed.orders, declined),
             progress: watch::Sender::new(progress),
             seat: Mutex::new(Seat {
                 presence,

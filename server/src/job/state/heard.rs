@@ -3,17 +3,24 @@
 use bytes::Bytes;
 use common::connection::ConnectionError;
 use common::frame::StreamId;
+use common::job::ByteString;
 use common::message::{Order, Role, ServerMessage};
 use common::packet::Ack;
 
 use super::Job;
 use crate::config::NotKept;
 use crate::job::attachment::Attachment;
+use crate::job::control::NotTaken;
 use crate::job::orders::{Command, Turn};
 use crate::job::outlet::Outlet;
 
+const EARLY: ConnectionError = ConnectionError::Violation("an order before which another is missing");
+
 const NOT_RECEIVED: ConnectionError =
     ConnectionError::Violation("a frame about a stream that is not received");
+
+const NOT_TOLD: ConnectionError =
+    ConnectionError::Violation("an order of control to a job that takes none from this client");
 
 /// Why a job cannot be resized.
 const NO_TERMINAL: &str = "it has no terminal";
@@ -87,10 +94,11 @@ impl Job {
             // Without effect, and in what is left of a job nobody remembers which came before.
             return Ok(ServerMessage::Applied { sequence });
         }
+        if let Order::Control(text) = order {
+            return self.tell(from, sequence, text);
+        }
         match (self.orders.turn(from.id(), sequence), order) {
-            (Turn::Early, _) => {
-                return Err(ConnectionError::Violation("an order before which another is missing"));
-            }
+            (Turn::Early, _) => return Err(EARLY),
             (Turn::Next, Order::Keep) if !keeps => {
                 return Ok(ServerMessage::Declined { sequence, reason: NotKept.to_string() });
             }
@@ -100,13 +108,39 @@ impl Job {
             (Turn::Repeated, Order::Resize(_)) if self.terminal_size().is_none() => {
                 return Ok(ServerMessage::Declined { sequence, reason: NO_TERMINAL.to_owned() });
             }
-            (Turn::Repeated, _) => {}
+            (Turn::Repeated, _) | (_, Order::Control(_)) => {}
             (Turn::Next, Order::Signal(signal)) => self.orders.push(Command::Signal(signal)),
             (Turn::Next, Order::Cancel) => self.orders.push(Command::Cancel),
             (Turn::Next, Order::Keep) => self.lock().presence.keep(),
             (Turn::Next, Order::Resize(size)) => {
                 if !self.resize(size) {
                     return Ok(ServerMessage::Declined { sequence, reason: NO_TERMINAL.to_owned() });
+                }
+            }
+        }
+        Ok(ServerMessage::Applied { sequence })
+    }
+
+    /// Tells it `text`, unless that was done, in the order of the numbers over whatever connection they come.
+    fn tell(
+        &self,
+        from: &Attachment,
+        sequence: u64,
+        text: ByteString,
+    ) -> Result<ServerMessage, ConnectionError> {
+        let control = self.control.as_ref().filter(|_| from.role() == Role::Writer).ok_or(NOT_TOLD)?;
+        let declined = |why: NotTaken| ServerMessage::Declined { sequence, reason: why.to_string() };
+        let _one_after_the_other = self.lock();
+        match self.orders.turn(from.id(), sequence) {
+            Turn::Early => return Err(EARLY),
+            Turn::Repeated if self.orders.was_declined(from.id(), sequence) => {
+                return Ok(declined(NotTaken::Full));
+            }
+            Turn::Repeated => {}
+            Turn::Next => {
+                if let Err(why) = control.commands.push(&text.0) {
+                    self.orders.decline(from.id(), sequence);
+                    return Ok(declined(why));
                 }
             }
         }

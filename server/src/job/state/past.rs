@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{Job, Progress, Seat, unix_ms};
 use crate::authorize::Owner;
+use crate::job::control::Control;
 use crate::job::orders::Orders;
 use crate::job::outlet::{Buffer, Outlet};
 use crate::job::presence::Presence;
@@ -57,7 +58,11 @@ impl Job {
             terminal_size: Mutex::default(),
             stdin: Inbound::new(nothing.clone()),
             stdout: Outlet::Buffer(Buffer::ended_at(total(StreamId::Stdout), nothing.clone())),
-            stderr: Outlet::Buffer(Buffer::ended_at(total(StreamId::Stderr), nothing)),
+            stderr: Outlet::Buffer(Buffer::ended_at(total(StreamId::Stderr), nothing.clone())),
+            control: past
+                .ended
+                .total(StreamId::Control)
+                .map(|total| Control::new(Outlet::Buffer(Buffer::ended_at(total, nothing)))),
             orders: Orders::default(),
             progress: watch::Sender::new(over),
             seat: Mutex::new(Seat::new(presence, true)),

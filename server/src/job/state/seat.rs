@@ -53,16 +53,15 @@ impl Job {
     /// Makes the client that has asked for the job its client.
     pub(crate) fn take_first_seat(&self, link: Link, attachment: AttachmentId) -> Arc<Attachment> {
         let window = limits::INITIAL_WINDOW;
-        let streams =
-            [StreamId::Stdout, StreamId::Stderr].map(|stream| Place { stream, at: 0, window, end: 0 });
+        let streams = self.outlets().map(|(stream, _)| Place { stream, at: 0, window, end: 0 });
+        let streams: Vec<_> = streams.collect();
         let mut seat = self.lock();
         let epoch = seat.presence.attach();
         let attachment =
             Arc::new(Attachment::new(link, attachment, Role::Writer, Some(epoch), &streams, false));
         self.orders.client(attachment.id());
         seat.succession.pass_to(attachment.id());
-        self.stdout.sent(0);
-        self.stderr.sent(0);
+        self.outlets().for_each(|(_, outlet)| outlet.sent(0));
         seat.writer = Some(Arc::clone(&attachment));
         attachment
     }
@@ -112,9 +111,7 @@ impl Job {
     fn locate(&self, wanted: &[Wanted]) -> Result<Vec<Place>, Refusal> {
         let locate = |wanted: &Wanted| {
             let stream = wanted.stream;
-            let outlet = self
-                .outlet(stream)
-                .ok_or_else(|| Refusal::Denied("stdin is not sent to clients".to_owned()))?;
+            let outlet = self.outlet(stream).ok_or_else(|| Refusal::Denied(not_sent(stream).to_owned()))?;
             let (oldest, end) = outlet.kept();
             let at = match wanted.from {
                 Position::Oldest => oldest,
@@ -130,8 +127,7 @@ impl Job {
 
     /// The output waits for this client from now on; what it does not want, nobody wants.
     fn go_on_for(&self, attachment: &Attachment) {
-        for stream in [StreamId::Stdout, StreamId::Stderr] {
-            let Some(outlet) = self.outlet(stream) else { continue };
+        for (stream, outlet) in self.outlets() {
             match attachment.outbound(stream) {
                 Some(outbound) => {
                     outlet.release(outbound.received());
@@ -149,8 +145,7 @@ impl Job {
             Some(epoch) if seat.presence.is_present(epoch) => {
                 seat.presence.depart(epoch, departure, clock::now());
                 seat.writer = None;
-                self.stdout.unattended();
-                self.stderr.unattended();
+                self.outlets().for_each(|(_, outlet)| outlet.unattended());
                 self.keep_for(&seat);
             }
             Some(_) => {}
@@ -166,8 +161,7 @@ impl Job {
     /// While nobody is expected, what is oldest makes room in a log. Whoever is, gets everything.
     fn keep_for(&self, seat: &Seat) {
         let nobody = !seat.presence.is_awaited();
-        self.stdout.make_room_by_itself(nobody);
-        self.stderr.make_room_by_itself(nobody);
+        self.outlets().for_each(|(_, outlet)| outlet.make_room_by_itself(nobody));
     }
 
     /// A client knows how it ended; if it is the job's, nobody else needs to.
@@ -186,8 +180,7 @@ impl Job {
     /// Waits, once the job is over, until nobody will ask for what it has left.
     pub(crate) async fn done_with(&self) {
         self.when(|seat| seat.settled || seat.presence.is_abandoned() || !seat.presence.is_awaited()).await;
-        self.stdout.forget();
-        self.stderr.forget();
+        self.outlets().for_each(|(_, outlet)| outlet.forget());
     }
 
     /// Waits for something that is true of who is attached, or becomes true with time.
@@ -211,5 +204,13 @@ impl Job {
                 None => changed.await,
             }
         }
+    }
+}
+
+/// Why a stream is not to be had of a job.
+fn not_sent(stream: StreamId) -> &'static str {
+    match stream {
+        StreamId::Control => "it has no control descriptors",
+        StreamId::Stdin | StreamId::Stdout | StreamId::Stderr => "stdin is not sent to clients",
     }
 }

@@ -7,7 +7,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::clone::swap_signal_mask;
-use super::{Restraints, Step};
+use super::{CONTROL, Restraints, Step};
 
 /// How a process ends whose program could not be executed. Nobody sees it.
 const NEVER_RAN: c_int = 127;
@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) environment: *const *const c_char,
     pub(super) directory: c_int,
     pub(super) stdio: [c_int; 3],
+    /// What becomes [`CONTROL`]; -1 if there is none.
+    pub(super) control: c_int,
     /// Whether descriptor 1 becomes its controlling terminal.
     pub(super) terminal: bool,
     pub(super) restraints: Restraints,
@@ -80,6 +82,16 @@ unsafe fn prepare(plan: &Plan) -> Result<(), Step> {
         default_signal_actions();
         restrain(plan)?;
         done(libc::fchdir(plan.directory), Step::Directory)?;
+        // Out of the way of all that is given a number below. One that has the right number already would close, too.
+        let control = match plan.control {
+            descriptor if (0..=CONTROL).contains(&descriptor) => {
+                libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, CONTROL + 1)
+            }
+            descriptor => descriptor,
+        };
+        if plan.control >= 0 {
+            done(control, Step::Descriptors)?;
+        }
         let mut stdio = plan.stdio;
         for descriptor in &mut stdio {
             if *descriptor < STANDARD {
@@ -95,8 +107,20 @@ unsafe fn prepare(plan: &Plan) -> Result<(), Step> {
             // A leader of a session that has none may take one; its group is in the foreground then.
             done(libc::ioctl(libc::STDOUT_FILENO, libc::TIOCSCTTY, 0), Step::Terminal)?;
         }
-        done_long(libc::syscall(libc::SYS_close_range, STANDARD, c_uint::MAX, 0), Step::Descriptors)
+        if plan.control < 0 {
+            return close_range(STANDARD, c_uint::MAX);
+        }
+        done(libc::dup2(control, CONTROL), Step::Descriptors)?;
+        close_range(STANDARD, (CONTROL - 1).unsigned_abs())?;
+        close_range(CONTROL + 1, c_uint::MAX)
     }
+}
+
+/// # Safety
+/// As [`run`].
+unsafe fn close_range(first: c_int, last: c_uint) -> Result<(), Step> {
+    // SAFETY: descriptors are plain numbers to it.
+    done_long(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }, Step::Descriptors)
 }
 
 /// Handlers would run in the parent's memory, and what is ignored would stay so in the program. The C library keeps two

@@ -47,6 +47,7 @@ pub(super) fn start(image: &Image<'_>) -> Result<Born, Failure> {
         environment: environment.as_ptr(),
         directory: image.directory.as_raw_fd(),
         stdio: image.stdio.map(|descriptor| descriptor.as_raw_fd()),
+        control: image.control.map_or(-1, |descriptor| descriptor.as_raw_fd()),
         terminal: image.terminal,
         restraints: image.restraints,
         nice: nice.as_ptr(),

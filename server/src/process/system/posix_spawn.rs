@@ -11,7 +11,7 @@ use std::ptr;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use super::{Born, Failure, Image, Step};
+use super::{Born, CONTROL, Failure, Image, Step};
 
 /// Starts `image`; see [`super::start`].
 pub(super) fn start(image: &Image<'_>) -> Result<Born, Failure> {
@@ -72,12 +72,24 @@ impl FileActions {
                     number,
                 ))?;
             }
+            if let Some(control) = image.control {
+                // Behind those that could have this number, and before any could be given its own.
+                let control = control.as_raw_fd();
+                check(libc::posix_spawn_file_actions_adddup2(&mut actions.0, control, CONTROL))?;
+            }
             if image.terminal {
                 // The leader of a session gets the terminal that it opens first; the session is made before all of this.
                 let (own, flags) = (c"/proc/self/fd/1".as_ptr(), libc::O_RDWR);
                 check(libc::posix_spawn_file_actions_addopen(&mut actions.0, 3, own, flags, 0))?;
             }
-            check(libc::posix_spawn_file_actions_addclosefrom_np(&mut actions.0, 3))?;
+            let mut others = 3;
+            if image.control.is_some() {
+                for number in others..CONTROL {
+                    check(libc::posix_spawn_file_actions_addclose(&mut actions.0, number))?;
+                }
+                others = CONTROL + 1;
+            }
+            check(libc::posix_spawn_file_actions_addclosefrom_np(&mut actions.0, others))?;
         }
         Ok(actions)
     }

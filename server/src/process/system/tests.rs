@@ -27,6 +27,7 @@ fn output(
         environment: &[c"A=b".to_owned()],
         directory: root.as_fd(),
         stdio: stdio(null.as_fd(), theirs.as_fd()),
+        control: None,
         terminal: false,
         cgroup: None,
         restraints: Restraints::default(),
@@ -66,6 +67,7 @@ fn the_same_step_fails_for_the_same_reason() {
         environment: &[],
         directory: root.as_fd(),
         stdio: [root.as_fd(); 3],
+        control: None,
         terminal: false,
         cgroup: None,
         restraints: Restraints::default(),
@@ -102,6 +104,7 @@ fn a_terminal_is_the_controlling_one_however_a_program_was_started() {
             environment: &[c"PATH=/bin:/usr/bin".to_owned()],
             directory: root.as_fd(),
             stdio: [slave.as_fd(); 3],
+            control: None,
             terminal: true,
             cgroup: None,
             restraints: Restraints::default(),
@@ -110,5 +113,40 @@ fn a_terminal_is_the_controlling_one_however_a_program_was_started() {
         drop(slave);
         assert_eq!(read_to_end(&master), "leader\r\n0\r\n1\r\n2\r\n3\r\nx\r\n");
         wait_for(born.id);
+    }
+}
+
+#[test]
+fn a_program_has_its_control_descriptor_and_no_other_however_it_was_started() {
+    let root = fs::File::open("/").unwrap();
+    let null = fs::File::open("/dev/null").unwrap();
+    // Its number is in the way of others, right already, or neither; what is started finds the same.
+    for number in [3, 5, 9, 10, 200] {
+        for start in [start_best, posix_spawn::start] {
+            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            let taken = rustix::io::fcntl_dupfd_cloexec(&theirs, number).unwrap();
+            let script = "echo out; exec 1>&9 9>&-; ls -1 /proc/self/fd";
+            let arguments = ["/bin/sh", "-c", script].map(|word| CString::new(word).unwrap());
+            let (output, written) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+            let image = Image {
+                program: &arguments[0],
+                arguments: &arguments,
+                environment: &[c"PATH=/bin:/usr/bin".to_owned()],
+                directory: root.as_fd(),
+                stdio: [null.as_fd(), written.as_fd(), null.as_fd()],
+                control: Some(taken.as_fd()),
+                terminal: false,
+                cgroup: None,
+                restraints: Restraints::default(),
+            };
+            let born = start(&image).unwrap();
+            drop((theirs, taken, written));
+            let (mut out, mut listed) = (String::new(), String::new());
+            fs::File::from(output).read_to_string(&mut out).unwrap();
+            fs::File::from(ours).read_to_string(&mut listed).unwrap();
+            // The last is the directory that is being listed.
+            assert_eq!((&*out, &*listed), ("out\n", "0\n1\n2\n3\n"), "{number}");
+            wait_for(born.id);
+        }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn read_to_end(master: &OwnedFd) -> String {
 
 /// What the command writes on its terminal, line by line.
 async fn lines_of(spec: &Spec, containment: &Arc<Containment>) -> Vec<String> {
-    let Spawned { mut process, stdin, stdout, stderr } =
+    let Spawned { mut process, stdin, stdout, stderr, .. } =
         start_on(Some(&terminal()), spec, containment).unwrap();
     assert!(stdin.is_some() && stderr.is_none());
     let text = read_to_end(&stdout);

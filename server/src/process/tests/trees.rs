@@ -82,7 +82,7 @@ async fn a_sweep_remembers_whom_it_has_seen() {
     let script = format!("setsid env -i sleep {time} & read end");
     let mut spec = shell(&script);
     spec.stdin = true;
-    let Spawned { mut process, stdin, stdout: _stdout, stderr: _stderr } =
+    let Spawned { mut process, stdin, stdout: _stdout, stderr: _stderr, .. } =
         start(&spec, &containment).unwrap();
     wait_until("it sleeps", async || count(&time) == 1).await;
     assert!(!process.tree_is_gone().await);

@@ -63,7 +63,7 @@ impl Said {
         match stream {
             StreamId::Stdout => change(stdout),
             StreamId::Stderr => change(stderr),
-            StreamId::Stdin => {}
+            StreamId::Stdin | StreamId::Control => {}
         }
     }
 
@@ -72,7 +72,7 @@ impl Said {
         match stream {
             StreamId::Stdout => Some(stdout),
             StreamId::Stderr => Some(stderr),
-            StreamId::Stdin => None,
+            StreamId::Stdin | StreamId::Control => None,
         }
     }
 

@@ -100,7 +100,8 @@ fn requests() -> impl Iterator<Item = ClientMessage> {
         ClientMessage::Order { order: Order::Signal(_), .. } => Some(order(Order::Cancel)),
         ClientMessage::Order { order: Order::Cancel, .. } => Some(order(Order::Keep)),
         ClientMessage::Order { order: Order::Keep, .. } => Some(order(Order::Resize(SIZE))),
-        ClientMessage::Order { order: Order::Resize(_), .. } => Some(ClientMessage::Leave),
+        ClientMessage::Order { order: Order::Resize(_), .. } => Some(order(Order::Control("x".into()))),
+        ClientMessage::Order { order: Order::Control(_), .. } => Some(ClientMessage::Leave),
         ClientMessage::Leave => Some(ClientMessage::List { all: true }),
         ClientMessage::List { .. } => Some(ClientMessage::Forget { job: nobodys() }),
         ClientMessage::Forget { .. } => Some(start_with(1)),
@@ -269,15 +270,19 @@ impl Sample {
                     Named::Never => Answer::Taken,
                     Named::Connection | Named::Over | Named::Running => Answer::Violation,
                 },
+                Payload::Client(ClientMessage::Order { order: Order::Control(_), .. }) => {
+                    self.answer_without()
+                }
                 Payload::Client(ClientMessage::Order { .. } | ClientMessage::Leave) => self.answer_of_job(),
                 Payload::Server(_) | Payload::Bytes(_) => Answer::Violation,
             },
             Kind::Data | Kind::Eof => match self.stream {
                 Some(StreamId::Stdin) => self.answer_of_job(),
-                Some(StreamId::Stdout | StreamId::Stderr) | None => Answer::Violation,
+                Some(StreamId::Stdout | StreamId::Stderr | StreamId::Control) | None => Answer::Violation,
             },
             Kind::Ack | Kind::StopSending => match self.stream {
                 Some(StreamId::Stdout | StreamId::Stderr) => self.answer_of_job(),
+                Some(StreamId::Control) => self.answer_without(),
                 Some(StreamId::Stdin) | None => Answer::Violation,
             },
         }
@@ -292,6 +297,14 @@ impl Sample {
             Named::Running => Answer::Taken,
             Named::Over => Answer::PassedOver,
             Named::Connection | Named::Never => Answer::Violation,
+        }
+    }
+
+    /// About something that the job does not have.
+    fn answer_without(&self) -> Answer {
+        match self.answer_of_job() {
+            Answer::Taken => Answer::Violation,
+            answer => answer,
         }
     }
 

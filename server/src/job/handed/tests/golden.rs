@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use common::record::{self, Record};
 
-use crate::job::handed::sample::{jobs, past, server};
+use crate::job::handed::sample::{control, jobs, past, server};
 
 #[track_caller]
 fn check<R: Record + PartialEq + Debug>(value: &R, expected: &str) {
@@ -24,6 +24,7 @@ fn records_have_these_bytes() {
     check(&ending, ENDING);
     check(&draining, DRAINING);
     check(&over, OVER);
+    check(&control().unwrap(), CONTROL);
 }
 
 const SERVER: &str = "54 4c 58 52  # TLXR
@@ -106,3 +107,10 @@ const OVER: &str = "54 4c 58 52  # TLXR
      00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 04 00 00 00 00 00 00 00 01 00 00 00 06 00 00
      00 00 00 00 00 00 08 00 00 00 00 00 00 00
      c0 a1 19 e1 19 9c de 41  # checksum";
+
+const CONTROL: &str = "54 4c 58 52  # TLXR
+     23 01 68 00 00 00  # kind 35, version 1, 104 bytes
+     01 00 00 00 e8 03 00 00 05 00 00 00 00 00 00 00 62 75 69 6c 64 0d 00 00 00 00 00 00 00 0e 00 00 00 00 00 00
+     00 01 09 00 00 00 00 00 00 00 0a 00 00 00 04 00 00 00 00 00 00 00 05 00 00 00 00 00 00 00 06 00 00 00 00 00
+     00 00 00 01 00 01 00 01 01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 03 00 00 00 00 00 00 00
+     4a a2 a8 54 f5 f4 58 2c  # checksum";

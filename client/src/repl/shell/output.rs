@@ -1,0 +1,176 @@
+//! What the session's shell and all that it runs write, on its way to this program's own stdout and stderr.
+//!
+//! Goes on where it has left off, whoever is asked: nothing is lost when one of these futures is dropped before it is done.
+
+use std::future::pending;
+use std::io;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::cli::failure::Failure;
+use crate::cli::output::{Relayed, Streams, Unclosed, Writer, reader_gone};
+use crate::{Job, Offsets};
+
+/// How much is kept of what is written where nobody sees it: enough for the reason why a shell does not come up.
+const UNSEEN: usize = 4096;
+
+/// Longest line that is waited for at the prompt; what is longer is shown in pieces.
+const LINE: usize = 64 * 1024;
+
+/// Both streams.
+#[derive(Debug)]
+pub(super) struct Output {
+    stdout: Stream,
+    stderr: Stream,
+}
+
+impl Output {
+    /// Takes them from the job.
+    pub(super) fn take(job: &mut Job) -> Self {
+        let Streams { stdout, stderr } = Streams::take(job);
+        Self {
+            stdout: Stream::new(stdout, Writer::stdout(), "stdout"),
+            stderr: Stream::new(stderr, Writer::stderr(), "stderr"),
+        }
+    }
+
+    /// Writes until both streams have ended, or everything is written that `until` names.
+    ///
+    /// # Errors
+    /// [`Failure::Output`].
+    pub(super) async fn show(&mut self, until: watch::Receiver<Option<Offsets>>) -> Result<Relayed, Failure> {
+        let (stdout, stderr) = tokio::try_join!(
+            self.stdout.show(until.clone(), |stamp| stamp.stdout),
+            self.stderr.show(until, |stamp| stamp.stderr),
+        )?;
+        Ok(Relayed { reader_gone: stdout.reader_gone || stderr.reader_gone })
+    }
+
+    /// Keeps what nobody is to see, until both streams have ended, or everything has come that `until` names.
+    pub(super) async fn hide(&mut self, mut until: watch::Receiver<Option<Offsets>>, unseen: &mut Vec<u8>) {
+        loop {
+            let is_there =
+                |stamp: &Offsets| self.stdout.came >= stamp.stdout && self.stderr.came >= stamp.stderr;
+            if until.borrow().as_ref().is_some_and(is_there) {
+                return;
+            }
+            tokio::select! {
+                next = self.next() => match next {
+                    Some(bytes) => keep_end(unseen, &bytes),
+                    None => return,
+                },
+                Ok(()) = until.changed() => {}
+            }
+        }
+    }
+
+    /// The next whole lines that are written while nothing runs in the foreground. Never ends.
+    pub(super) async fn lines(&mut self) -> Bytes {
+        self.stdout.lines().await
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        tokio::select! {
+            Some(bytes) = self.stdout.next() => Some(bytes),
+            Some(bytes) = self.stderr.next() => Some(bytes),
+            else => None,
+        }
+    }
+}
+
+/// Adds `bytes`, and drops from the beginning what is too much.
+fn keep_end(unseen: &mut Vec<u8>, bytes: &[u8]) {
+    unseen.extend_from_slice(bytes);
+    let surplus = unseen.len().saturating_sub(UNSEEN);
+    unseen.drain(..surplus);
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Stream {
+    /// `None` once it has ended, or nobody reads what would be written.
+    source: Option<Unclosed>,
+    writer: Writer,
+    name: &'static str,
+    /// How much has come.
+    came: u64,
+    /// What of it has not gone yet.
+    pending: Bytes,
+    reader_gone: bool,
+}
+
+impl Stream {
+    fn new(source: Option<Unclosed>, writer: Writer, name: &'static str) -> Self {
+        Self { source, writer, name, came: 0, pending: Bytes::new(), reader_gone: false }
+    }
+
+    async fn show(
+        &mut self,
+        until: watch::Receiver<Option<Offsets>>,
+        of: fn(&Offsets) -> u64,
+    ) -> Result<Relayed, Failure> {
+        let relayed = reader_gone(self.write(until, of).await, self.name)?;
+        if relayed.reader_gone {
+            // The shell finds out as in a local pipeline.
+            if let Some(source) = self.source.take() {
+                source.close();
+            }
+        }
+        self.reader_gone |= relayed.reader_gone;
+        Ok(Relayed { reader_gone: self.reader_gone })
+    }
+
+    async fn write(
+        &mut self,
+        mut until: watch::Receiver<Option<Offsets>>,
+        of: fn(&Offsets) -> u64,
+    ) -> io::Result<()> {
+        loop {
+            while !self.pending.is_empty() {
+                self.writer.take(&mut self.pending).await?;
+            }
+            let is_there = until.borrow().as_ref().is_some_and(|stamp| self.came >= of(stamp));
+            let Some(source) = self.source.as_mut().filter(|_| !is_there) else {
+                return self.writer.flush().await;
+            };
+            tokio::select! {
+                error = self.writer.failed() => return Err(error),
+                next = source.next_at() => match next {
+                    Some((_, bytes)) => self.came(bytes),
+                    None => self.source = None,
+                },
+                Ok(()) = until.changed() => {}
+            }
+        }
+    }
+
+    async fn lines(&mut self) -> Bytes {
+        loop {
+            let whole = self.pending.iter().rposition(|byte| *byte == b'\n').map(|last| last + 1);
+            if let Some(length) = whole.or_else(|| (self.pending.len() > LINE).then_some(LINE)) {
+                return self.pending.split_to(length);
+            }
+            let Some(source) = &mut self.source else { return pending().await };
+            match source.next_at().await {
+                Some((_, bytes)) => self.came(bytes),
+                None => self.source = None,
+            }
+        }
+    }
+
+    /// The next bytes, for nobody to see.
+    async fn next(&mut self) -> Option<Bytes> {
+        let (_, bytes) = self.source.as_mut()?.next_at().await?;
+        self.came += bytes.len() as u64;
+        Some(bytes)
+    }
+
+    fn came(&mut self, bytes: Bytes) {
+        self.came += bytes.len() as u64;
+        self.pending = match self.pending.is_empty() {
+            true => bytes,
+            false => [&self.pending[..], &bytes].concat().into(),
+        };
+    }
+}

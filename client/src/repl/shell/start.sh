@@ -1,0 +1,78 @@
+# Becomes the session's shell: the user's own if it is one that is known here, or else sh. It reads what it is to do, unit after unit,
+# from descriptor 0, and reports on descriptor 9, which neither reaches the commands that it runs. `mode` is set in front of this.
+#
+# A shell that reads units as its program text goes on with the next one whatever happens in one of them: there is no loop that an
+# interrupt could leave. The terminal, if there is one, is descriptors 1 and 2, and 7 as what commands read.
+shell=${SHELL:-/bin/sh}
+[ -x "$shell" ] || shell=/bin/sh
+kind=${shell##*/}
+case $kind in
+    bash | zsh | sh | dash | ash | busybox | ksh | mksh) ;;
+    *) shell=/bin/sh kind=sh ;;
+esac
+printf 'K%s\n%s\n%s\n%s\0' "$kind" "${SHELL##*/}" "${LOGNAME-}" "${HOME-}" >&9
+
+# new SERIAL UNIT: whether the unit was not begun before; was STATUS: what $? is to be; say STATUS: the report; keep TEXT: for `history`
+__telex_boot='unset __telex_boot
+    __telex_serial=0 __telex_unit=0
+    __telex_new() { __telex_serial=$1; [ "$2" -gt "$__telex_unit" ] && __telex_unit=$2; }
+    __telex_was() { return "$1"; }
+    __telex_say() { $__telex_by printf "P%s %s %s %s\0" "$__telex_serial" "$__telex_unit" "$1" "$PWD" >&9; }
+'
+# What the user has given such a name to is not what is meant.
+case $kind in
+    bash | zsh) __telex_boot="__telex_by=builtin; $__telex_boot" ;;
+    *) __telex_boot="__telex_by=command; $__telex_boot" ;;
+esac
+case $mode/$kind in
+    terminal/bash)
+        __telex_boot=$__telex_boot'
+            __telex_keep() { builtin history -s -- "$1"; }
+            __telex_prompt() { __telex_say "$?"; PS1= PS2= PS0=; }
+            __telex_end() { set -- "$?"; unset PROMPT_COMMAND; PROMPT_COMMAND=__telex_prompt; return "$1"; }
+            set +o history +H
+            __telex_end'
+        set -- --noediting -l -i
+        ;;
+    terminal/zsh)
+        __telex_boot=$__telex_boot'
+            __telex_keep() { builtin print -rs -- "$1"; }
+            __telex_prompt() { __telex_say "$?"; PS1= PS2= RPS1=; }
+            __telex_end() { set -- "$?"; precmd_functions=(${precmd_functions:#__telex_prompt} __telex_prompt); return "$1"; }
+            typeset -ga precmd_functions
+            unsetopt zle promptsp promptcr banghist
+            setopt histignorespace interactivecomments
+            __telex_end'
+        set -- +Z -l -i
+        ;;
+    terminal/*)
+        # The prompt runs in a shell of its own, which finds the status of the one before it.
+        __telex_boot=$__telex_boot'
+            __telex_keep() { :; }
+            __telex_end() { set -- "$?"; PS1="\$(__telex_say \"\$?\")" PS2=; return "$1"; }
+            __telex_end'
+        set -- -l -i
+        [ "$kind" != busybox ] || set -- ash -l -i
+        ;;
+    script/bash)
+        __telex_boot=$__telex_boot'
+            shopt -s expand_aliases
+            __telex_say 0'
+        set --
+        ;;
+    script/zsh)
+        __telex_boot=$__telex_boot'
+            setopt aliases
+            __telex_say 0'
+        set --
+        ;;
+    *)
+        __telex_boot=$__telex_boot'
+            __telex_say 0'
+        set --
+        [ "$kind" != busybox ] || set -- ash
+        ;;
+esac
+[ "$mode" != terminal ] || __telex_boot="exec 7<&2; $__telex_boot"
+export __telex_boot
+exec "$shell" "$@"
