@@ -3,16 +3,18 @@
 //! Everything that is compared is measured in turns, a run of each per round, so that a neighbour's load falls on all
 //! alike; what counts are the ratios. No test depends on any of it.
 //!
-//! - `cold`, `warm`, `detached`, `throughput`, `memory`, `connections`, `round_trips`: a measurement each
+//! - `cold`, `warm`, `detached`, `echo`, `throughput`, `memory`, `connections`, `round_trips`: a measurement each
 //! - `under_test`, `peers`: the real server and client, and the tools beside them
 //! - `race`, `statistics`, `goal`, `report`: taking turns, counting, judging, printing
 //! - `sandbox`, `keys`, `daemon`: a home for it all, what lets clients in, programs in the background
 //! - `memory_file`, `slow_link`, `system`: something to send, something that delays it, what the kernel knows
+//! - `typist`: somebody who types
 
 mod cold;
 mod connections;
 mod daemon;
 mod detached;
+mod echo;
 mod goal;
 mod keys;
 mod memory;
@@ -27,6 +29,7 @@ mod slow_link;
 mod statistics;
 mod system;
 mod throughput;
+mod typist;
 mod under_test;
 mod warm;
 
@@ -67,6 +70,7 @@ fn run(options: &Options) -> Result<Report> {
             Part::Cold => cold::measure(options, &programs, &mut report),
             Part::Warm => warm::measure(options, &programs, &mut report),
             Part::Detached => detached::measure(options, &programs, &mut report),
+            Part::Echo => echo::measure(options, &programs, &mut report),
             Part::Throughput => throughput::measure(options, &programs, &mut report),
             Part::Memory => memory::measure(options, &programs, descriptors, &mut report),
             Part::Connections => connections::measure(options, &programs, descriptors, &mut report),

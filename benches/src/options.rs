@@ -29,6 +29,8 @@ pub(crate) enum Part {
     Warm,
     /// A job that outlives its server, until its client knows that it runs.
     Detached,
+    /// A key on a terminal, until it is shown.
+    Echo,
     /// Bytes from and to a command.
     Throughput,
     /// What a job that does nothing costs the server.

@@ -17,6 +17,11 @@ impl Samples {
         self.percentile(0)
     }
 
+    /// Each divided by the one of `others` that was measured beside it.
+    pub(crate) fn ratios(&self, others: &Self) -> Self {
+        self.0.iter().zip(&others.0).map(|(own, other)| own / other).collect()
+    }
+
     /// The smallest value that is not below `percent` per cent of all. NaN of none, which meets no goal.
     pub(crate) fn percentile(&self, percent: usize) -> f64 {
         let mut sorted = self.0.clone();
@@ -53,6 +58,12 @@ mod tests {
     #[test]
     fn the_minimum_is_the_smallest() {
         assert_eq!(to(7).minimum(), 1.0);
+    }
+
+    #[test]
+    fn a_ratio_is_of_what_was_measured_side_by_side() {
+        let ratios = Samples(vec![2.0, 30.0, 4.0]).ratios(&Samples(vec![1.0, 30.0, 1.0]));
+        assert_eq!(ratios.0, [2.0, 1.0, 4.0]);
     }
 
     #[test]

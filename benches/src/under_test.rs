@@ -118,6 +118,13 @@ impl Telex {
         command
     }
 
+    /// The program `client run -t TEXT`, told to use `address`.
+    pub(crate) fn run_on_terminal(&self, sandbox: &Sandbox, address: &str, text: &str) -> Command {
+        let mut command = sandbox.command(&self.client);
+        command.args(["-H", address, "run", "-t", text]);
+        command
+    }
+
     /// Makes sure that the client does what is going to be timed.
     pub(crate) fn check_client(&self, sandbox: &Sandbox) -> Result<()> {
         let mut command = self.run(sandbox, &self.tcp, "echo ready; exit 3");

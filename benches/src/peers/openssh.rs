@@ -77,6 +77,16 @@ impl OpenSsh {
         command
     }
 
+    /// `ssh -tt HOST TEXT`.
+    pub(crate) fn run_on_terminal(&self, sandbox: &Sandbox, text: &str) -> Command {
+        let mut command = sandbox.command(&self.ssh);
+        command.arg("-tt").arg("-F").arg(&self.configuration);
+        // From 9.5 on it sends keys only every 20 ms, so that nobody can listen to how they are typed; without that it would be no match.
+        command.args(["-o", "IgnoreUnknown=ObscureKeystrokeTiming", "-o", "ObscureKeystrokeTiming=no"]);
+        command.args([NAME, text]);
+        command
+    }
+
     fn check(&self, sandbox: &Sandbox) -> Result<()> {
         let output = self.run(sandbox, "true").stderr(Stdio::piped()).output()?;
         ensure!(output.status.success(), "ssh: {}", String::from_utf8_lossy(&output.stderr).trim());
