@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::connection::ConnectionError;
 use common::greeting::{Close, CloseCode, Features};
+use common::message::ClientMessage;
 use common::packet::Packet;
 use tokio::time;
 use tracing::debug;
@@ -109,7 +110,7 @@ impl Session {
         loop {
             let packet = tokio::select! {
                 packet = reader.next() => packet?,
-                () = sender.closed() => return verdict(reader).await,
+                () = sender.closed() => return verdict(reader, jobs).await,
                 () = service.stopping.cancelled(), if !told => {
                     told = true;
                     jobs.stop_accepting().await;
@@ -134,7 +135,7 @@ impl Session {
                 Packet::Ping(echo) => {
                     permit(principal, Action::Ping)?;
                     if sender.send_control(Packet::Pong(echo)).await.is_err() {
-                        return verdict(reader).await;
+                        return verdict(reader, jobs).await;
                     }
                 }
                 Packet::Pong(echo) => signs.answered(&echo, jobs)?,
@@ -154,10 +155,21 @@ impl Session {
     }
 }
 
-/// Why nothing can be written any more: the reader may know better.
-async fn verdict(reader: &mut Reader) -> Result<(), ConnectionError> {
+/// Why nothing can be written any more: the reader may know better. Who left its jobs before it closed has left them, although
+/// they were in the middle of writing to it.
+async fn verdict(reader: &mut Reader, jobs: &mut Jobs) -> Result<(), ConnectionError> {
     let read = async {
-        while reader.next().await?.is_some() {}
+        while let Some(packet) = reader.next().await? {
+            match packet {
+                Packet::Close(Close { code, text }) => {
+                    return Err(ConnectionError::ClosedByPeer { code, text });
+                }
+                Packet::Message { message: ClientMessage::Leave | ClientMessage::Order { .. }, .. } => {
+                    jobs.handle(packet).await?;
+                }
+                _ => {}
+            }
+        }
         Ok(())
     };
     time::timeout(VERDICT, read).await.unwrap_or(Err(ConnectionError::Stalled))

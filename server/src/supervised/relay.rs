@@ -210,11 +210,11 @@ impl Relay {
             let end = tokio::select! {
                 end = self.pass_down(&mut reader, &sender, link, note) => end,
                 end = self.pass_up(&sender, note) => end,
-                () = link.gone.cancelled() => {
-                    self.farewell(&sender).await;
-                    RelayEnd::ClientGone
-                }
+                () = link.gone.cancelled() => RelayEnd::ClientGone,
             };
+            if end == RelayEnd::ClientGone {
+                self.farewell(&sender).await;
+            }
             drop(sender);
             end
         };
@@ -266,6 +266,8 @@ impl Relay {
                 Packet::Hello(_) | Packet::Welcome(_) | Packet::Pong(_) => Ok(()),
             };
             if passed.is_err() {
+                // That nothing can be sent to it is known before how it has parted, which its connection says at its end.
+                link.gone.cancelled().await;
                 return RelayEnd::ClientGone;
             }
         }
@@ -319,14 +321,8 @@ impl Relay {
                     sender.send_control(packet).await
                 }
                 Some(Next::Ordered(packet)) => sender.send(packet).await,
-                Some(Next::Leave) => {
-                    self.farewell(sender).await;
-                    return RelayEnd::ClientGone;
-                }
-                None if self.has_departed() => {
-                    self.farewell(sender).await;
-                    return RelayEnd::ClientGone;
-                }
+                Some(Next::Leave) => return RelayEnd::ClientGone,
+                None if self.has_departed() => return RelayEnd::ClientGone,
                 None => {
                     self.changed.notified().await;
                     Ok(())
