@@ -444,3 +444,6 @@ fn is_last(message: &ServerMessage) -> bool {
         | ServerMessage::OnTerminal { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
