@@ -35,7 +35,7 @@ pub(crate) async fn attach(options: &Options, attach: &AttachOptions, reporter: 
     match find(options, attach, reporter).await {
         Ok(call) => call.follow(narrator).await,
         Err(failure) => {
-            reporter.say(&failure);
+            reporter.fail(&failure);
             tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
             exit_code::FAILED
         }

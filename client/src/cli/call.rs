@@ -246,7 +246,7 @@ impl Call<'_> {
         match unless_signaled(&mut self.signals, tell(narrator, &event)).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {
-                self.reporter.say(&failure);
+                self.reporter.fail(&failure);
                 return exit_code::FAILED;
             }
             Err(signal) => {
@@ -274,11 +274,11 @@ impl Call<'_> {
             tell_last(narrator, &Event::Superseded { id }).await;
         } else if error.never_ran() && !ran {
             let failure = Failure::Client(error);
-            self.reporter.say(&failure);
+            self.reporter.fail(&failure);
             tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
         } else {
             let failure = Failure::lost(&self.job, error, &self.come_back()).await;
-            self.reporter.say(&failure);
+            self.reporter.fail(&failure);
             tell_last(narrator, &Event::Ended(Ended::lost(id, failure.to_string()))).await;
         }
         self.connection.end().await;
