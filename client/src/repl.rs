@@ -44,7 +44,7 @@ pub(crate) async fn repl(options: &Options, repl: &ReplOptions, reporter: &Repor
     match try_repl(options, repl, reporter).await {
         Ok(code) => code,
         Err(failure) => {
-            reporter.say(failure);
+            reporter.fail(&failure);
             exit_code::FAILED
         }
     }
@@ -441,7 +441,7 @@ impl<'a> Work<'a> {
     /// Says why it is over.
     fn fail(&self, failure: Failure) {
         match self.source {
-            Source::Terminal => self.reporter.say(failure),
+            Source::Terminal => self.reporter.fail(&failure),
             Source::Stdin | Source::File(_) => self.complain(failure),
         }
     }

@@ -125,7 +125,7 @@ impl Call<'_> {
             Ending::Broken(failure) => {
                 let fate =
                     if self.goes_on() { self.goes_on_there() } else { "the job is being ended".to_owned() };
-                self.reporter.say(Failure::Broken { failure: Box::new(failure), fate });
+                self.reporter.fail(&Failure::Broken { failure: Box::new(failure), fate });
                 self.leave(narrator).await;
                 exit_code::FAILED
             }
