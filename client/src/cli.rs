@@ -27,7 +27,7 @@ pub(crate) mod failure;
 pub(crate) mod foreground;
 mod identity;
 pub(crate) mod input;
-mod jobs;
+pub(crate) mod jobs;
 mod join;
 mod json;
 mod key;

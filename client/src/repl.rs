@@ -2,6 +2,7 @@
 //!
 //! - `source`: a person or a script; `lines`: one line after the other; `editor` and `history` for a person
 //! - `commands`: lines that begin with a colon
+//! - `listing`: `:jobs`
 //! - `copying` and `progress_bar`: `:put` and `:get`
 //! - `syntax`: where commands begin and end
 //! - `shell`: the shell there, and so all that lasts from one line to the next
@@ -11,6 +12,7 @@ mod copying;
 mod editor;
 mod history;
 mod lines;
+mod listing;
 mod progress_bar;
 mod shell;
 mod source;
@@ -234,6 +236,7 @@ impl<'a> Work<'a> {
             Some(Ok(Builtin::Remote(line))) => return self.remote(line.as_bytes(), lines).await,
             Some(Ok(Builtin::Quit)) => return Ok(Next::Leave(self.last_code())),
             Some(Ok(Builtin::Copy(copy))) => return self.copy(&copy).await,
+            Some(Ok(Builtin::Jobs)) => return self.list_jobs().await,
             Some(Ok(Builtin::Help(text))) => {
                 let written = writeln!(io::stdout(), "{text}");
                 written.map_err(Failure::Stdout)?;

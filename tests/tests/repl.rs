@@ -208,6 +208,16 @@ fn help_and_env_are_its_own() {
 }
 
 #[test]
+fn jobs_lists_what_the_server_has_with_this_session() {
+    let server = TestServer::start();
+    let listed = repl(&server, &["repl"], "echo $TELEX_JOB_ID\n:jobs\n").succeeds();
+    let (id, table) = listed.split_once('\n').unwrap();
+    assert!(table.starts_with("ID ") && table.contains("ATTACHED"), "{listed}");
+    assert!(table.lines().any(|row| row.starts_with(id) && row.contains(" running ")), "{listed}");
+    assert!(!repl(&server, &["repl"], ":jobs --all\n").stderr.is_empty());
+}
+
+#[test]
 fn quit_leaves() {
     let server = TestServer::start();
     assert_eq!(repl(&server, &["repl"], "echo one\n:quit\necho never\n").succeeds(), "one\n");

@@ -45,18 +45,27 @@ async fn print(options: &Options, jobs: &JobsOptions, reporter: &Reporter) -> Re
     let connection = Connection::open(options, reporter.program()).await?;
     let listed = connection.client.jobs(jobs.all).await;
     connection.end().await;
-    let mut listed = listed?;
-    listed.sort_by_key(|job| job.started_unix_ms);
-    let text = match (jobs.json, io::stdout().is_terminal()) {
-        (true, _) => json(&listed).map_err(Failure::Stdout)?,
-        (false, false) => table(&listed, SystemTime::now(), None, Style::stdout()),
-        (false, true) => {
-            let columns = tcgetwinsize(rustix::stdio::stdout()).map_or(0, |size| size.ws_col);
-            let columns = Some(if columns == 0 { 80 } else { columns.into() });
-            table(&listed, SystemTime::now(), columns, Style::stdout())
-        }
-    };
+    let listed = sorted(listed?);
+    let text = if jobs.json { json(&listed).map_err(Failure::Stdout)? } else { for_people(&listed) };
     io::stdout().write_all(text.as_bytes()).map_err(Failure::Stdout)
+}
+
+/// The list of `jobs` as it belongs on stdout, terminal or not; at the prompt as well.
+pub(crate) fn list(jobs: Vec<JobSummary>) -> String {
+    for_people(&sorted(jobs))
+}
+
+fn sorted(mut jobs: Vec<JobSummary>) -> Vec<JobSummary> {
+    jobs.sort_by_key(|job| job.started_unix_ms);
+    jobs
+}
+
+fn for_people(jobs: &[JobSummary]) -> String {
+    let columns = io::stdout().is_terminal().then(|| {
+        let columns = tcgetwinsize(rustix::stdio::stdout()).map_or(0, |size| size.ws_col);
+        if columns == 0 { 80 } else { columns.into() }
+    });
+    table(jobs, SystemTime::now(), columns, Style::stdout())
 }
 
 /// A line a job below a line of headings; cut to a terminal of this width, if that is where it goes.

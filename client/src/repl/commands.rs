@@ -5,6 +5,7 @@ mod copy;
 mod env;
 mod get;
 mod help;
+mod jobs;
 mod put;
 mod quit;
 
@@ -30,14 +31,16 @@ pub(crate) struct Command {
 }
 
 /// All of them, in the order in which they are listed.
-pub(crate) const COMMANDS: [Command; 5] =
-    [env::COMMAND, get::COMMAND, help::COMMAND, put::COMMAND, quit::COMMAND];
+pub(crate) const COMMANDS: [Command; 6] =
+    [env::COMMAND, get::COMMAND, help::COMMAND, jobs::COMMAND, put::COMMAND, quit::COMMAND];
 
 /// One of them, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {
     /// `:help`, as what it says.
     Help(String),
+    /// `:jobs`
+    Jobs,
     /// `:quit`
     Quit,
     /// `:env`, as the shell line that does it.
@@ -133,6 +136,7 @@ mod tests {
     fn refusals() {
         assert_eq!(line(":"), Err(BuiltinError::Unknown(String::new())));
         assert_eq!(line(":exit"), Err(BuiltinError::Unknown("exit".to_owned())));
+        assert_eq!(line(":jobs --all"), Err(BuiltinError::Arguments("jobs")));
         assert_eq!(line(":quit now"), Err(BuiltinError::Arguments("quit")));
         assert_eq!(line(":env A B"), Err(BuiltinError::Arguments("env")));
         assert_eq!(line(":env 1A=x"), Err(BuiltinError::Name("1A".to_owned())));

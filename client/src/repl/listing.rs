@@ -1,0 +1,46 @@
+//! `:jobs` at work: asks the server, and shows what it says.
+
+use std::io::{self, Write};
+
+use super::{Next, Stop, Work};
+use crate::cli::exit_code;
+use crate::cli::failure::Failure;
+use crate::cli::foreground::ends_us;
+use crate::cli::{jobs, report};
+
+impl Work<'_> {
+    /// Lists the jobs of this user; a signal ends the wait for a line that is down.
+    pub(super) async fn list_jobs(&mut self) -> Result<Next, Stop> {
+        let mut status = self.line_status().in_plain_words();
+        let signals = &mut self.signals;
+        let stopped = async {
+            loop {
+                let signal = signals.next().await;
+                if ends_us(signal) {
+                    return signal;
+                }
+            }
+        };
+        let ended = tokio::select! {
+            listed = status.during(self.client.jobs(false)) => Ok(listed),
+            signal = stopped => Err(signal),
+        };
+        let signal = ended.as_ref().err().copied();
+        match ended {
+            Ok(Ok(listed)) => {
+                write!(io::stdout(), "{}", jobs::list(listed)).map_err(Failure::Stdout)?;
+                self.code = 0;
+            }
+            Ok(Err(error)) => {
+                self.complain(report::explain(&error));
+                self.code = exit_code::FAILED;
+            }
+            Err(signal) => {
+                report::end_echo(Some(signal));
+                self.code = exit_code::of_signal(signal);
+            }
+        }
+        self.shell.set_status(self.code);
+        Ok(self.after(signal))
+    }
+}
