@@ -1,9 +1,8 @@
 //! A job in the foreground from its first byte to this program's exit code: `run` has started it, `attach` has found it.
 
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io;
 use std::mem;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ use super::connection::Connection;
 use super::detach_keys::DetachKeys;
 use super::exit_code;
 use super::failure::Failure;
-use super::foreground::{Ending, Hands, OnTerminal, attend, ends_us};
+use super::foreground::{Ending, Hands, OnTerminal, attend, ends_us, unless_signaled};
 use super::input::Input;
 use super::json::{Ended, Event, Narrator};
 use super::keyboard::Keyboard;
@@ -465,20 +464,4 @@ async fn tell(narrator: Option<Narrator>, event: &Event<'_>) -> Result<(), Failu
 pub(crate) async fn tell_last(narrator: Option<Narrator>, event: &Event<'_>) {
     screen::make_way();
     time::timeout(LAST_EVENT, tell(narrator, event)).await.ok();
-}
-
-/// What `future` comes to, unless a signal comes first that would have ended a program that does not pass it on.
-async fn unless_signaled<T>(signals: &mut Signals, future: impl Future<Output = T>) -> Result<T, Signal> {
-    let mut future = pin!(future);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut future => return Ok(done),
-            signal = signals.next() => {
-                if ends_us(signal) {
-                    return Err(signal);
-                }
-            }
-        }
-    }
 }

@@ -261,6 +261,25 @@ pub(crate) fn ends_us(signal: Signal) -> bool {
     signal != Signal::USR1 && signal != Signal::USR2
 }
 
+/// What `future` comes to, unless a signal comes first that would have ended a program that does not pass it on.
+pub(crate) async fn unless_signaled<T>(
+    signals: &mut Signals,
+    future: impl Future<Output = T>,
+) -> Result<T, Signal> {
+    let mut future = pin!(future);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut future => return Ok(done),
+            signal = signals.next() => {
+                if ends_us(signal) {
+                    return Err(signal);
+                }
+            }
+        }
+    }
+}
+
 /// Tells the second Ctrl-C from the first.
 #[derive(Debug, Default)]
 struct Interrupts {

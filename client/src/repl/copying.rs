@@ -13,7 +13,7 @@ use super::progress_bar::Bar;
 use super::source::Source;
 use super::{Next, Stop, Work};
 use crate::cli::exit_code;
-use crate::cli::foreground::ends_us;
+use crate::cli::foreground::unless_signaled;
 use crate::cli::report;
 use crate::{Moved, Progress, Transfer, TransferError};
 
@@ -31,19 +31,7 @@ impl Work<'_> {
         let transfer =
             Transfer::new(self.client).directory(&self.prompt.directory).force(copy.force).progress(&told);
         let mut status = self.line_status().in_plain_words();
-        let signals = &mut self.signals;
-        let stopped = async {
-            loop {
-                let signal = signals.next().await;
-                if ends_us(signal) {
-                    return signal;
-                }
-            }
-        };
-        let ended = tokio::select! {
-            done = status.during(carry_out(&transfer, copy)) => Ok(done),
-            signal = stopped => Err(signal),
-        };
+        let ended = unless_signaled(&mut self.signals, status.during(carry_out(&transfer, copy))).await;
         bar.clear();
         let signal = ended.as_ref().err().copied();
         match ended {

@@ -5,26 +5,14 @@ use std::io::{self, Write};
 use super::{Next, Stop, Work};
 use crate::cli::exit_code;
 use crate::cli::failure::Failure;
-use crate::cli::foreground::ends_us;
+use crate::cli::foreground::unless_signaled;
 use crate::cli::{jobs, report};
 
 impl Work<'_> {
     /// Lists the jobs of this user; a signal ends the wait for a line that is down.
     pub(super) async fn list_jobs(&mut self) -> Result<Next, Stop> {
         let mut status = self.line_status().in_plain_words();
-        let signals = &mut self.signals;
-        let stopped = async {
-            loop {
-                let signal = signals.next().await;
-                if ends_us(signal) {
-                    return signal;
-                }
-            }
-        };
-        let ended = tokio::select! {
-            listed = status.during(self.client.jobs(false)) => Ok(listed),
-            signal = stopped => Err(signal),
-        };
+        let ended = unless_signaled(&mut self.signals, status.during(self.client.jobs(false))).await;
         let signal = ended.as_ref().err().copied();
         match ended {
             Ok(Ok(listed)) => {
