@@ -1,0 +1,168 @@
+//! A line at work: the shell there runs it, with the terminal or with pipes, and what has come of it is told.
+
+use std::pin::pin;
+
+use common::job::{Outcome, Signal};
+
+use super::lines::Lines;
+use super::shell::{AtTerminal, LineEnd, Prompt};
+use super::source::Source;
+use super::{Next, Stop, Work, check};
+use crate::Finished;
+use crate::cli::exit_code;
+use crate::cli::failure::Failure;
+use crate::cli::foreground::Ending;
+use crate::cli::line_status::LineStatus;
+use crate::cli::report;
+use crate::cli::signals::Signals;
+use crate::cli::terminal::EscapeKey;
+use crate::error::Error;
+
+impl<'a> Work<'a> {
+    /// Has the shell run `text`.
+    pub(super) async fn remote(&mut self, text: &[u8], lines: &mut Lines) -> Result<Next, Stop> {
+        if text.contains(&0) {
+            self.complain("a line with a NUL byte, which no shell can take");
+            self.code = exit_code::FAILED;
+            return Ok(self.after(None));
+        }
+        let attended = match self.source {
+            Source::Terminal => self.attend_at_terminal(text, lines).await?,
+            Source::Stdin | Source::File(_) => self.attend_script(text).await,
+        };
+        let ending = match attended {
+            Ok(ending) => ending,
+            Err(error @ Error::TooLong(_)) => {
+                self.complain(report::explain(&error));
+                self.code = exit_code::FAILED;
+                return Ok(self.after(None));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let signal = match ending {
+            Ending::Over { result: LineEnd::Ready(prompt), signal, .. } => {
+                self.finish(prompt);
+                signal
+            }
+            Ending::Over { result: LineEnd::Over(Ok(finished)), .. } => {
+                return self.shell_over(&finished).map(Next::Leave).map_err(Stop::Failure);
+            }
+            Ending::Over { result, signal, .. } => {
+                report::end_echo(signal);
+                return Err(self.over(result).await.into());
+            }
+            Ending::Left | Ending::Escaped => {
+                report::end_echo(Some(Signal::INT));
+                self.complain(
+                    "leaving; the server ends what runs there (HUP, TERM after 1 s, KILL after 10 s)",
+                );
+                return Err(Stop::Signal(Signal::INT));
+            }
+            Ending::Unanswered(signal) => {
+                report::end_echo(Some(signal));
+                self.complain("the server does not answer");
+                return Err(Stop::Signal(signal));
+            }
+            Ending::CutShort { signal, .. } => return Err(Stop::Signal(signal)),
+            Ending::Broken(failure) => {
+                let fate = "what runs there is being ended".to_owned();
+                return Err(Failure::Broken { failure: Box::new(failure), fate }.into());
+            }
+            // Nobody looks for keys here.
+            Ending::Detached => None,
+        };
+        Ok(self.after(signal))
+    }
+
+    /// Runs a line with the terminal given to it.
+    async fn attend_at_terminal(
+        &mut self,
+        text: &[u8],
+        lines: &mut Lines,
+    ) -> Result<Result<Ending<LineEnd>, Error>, Stop> {
+        let escape = EscapeKey::default();
+        let mut at = AtTerminal::enter(&mut self.shell, escape).map_err(Failure::Terminal)?;
+        let status = self.line_status();
+        let Self { client, shell, signals, reporter, source, .. } = self;
+        let help = || escape.help().iter().for_each(|line| reporter.say(line));
+        let ran = {
+            let mut none = Signals::none();
+            let run = shell.run(client, text, Some((&mut at, &help)), &mut none, status, &|_| {});
+            let mut run = pin!(run);
+            loop {
+                tokio::select! {
+                    ran = &mut run => break ran,
+                    // They are for this program: what is for the command is typed.
+                    signal = signals.next() => check(*source, signal)?,
+                }
+            }
+        };
+        if let Ok(Ending::Over { result: LineEnd::Ready(_), .. }) = &ran {
+            let typed = shell.typed_ahead().await;
+            drop(at);
+            if typed.last().is_some_and(|last| *last != b'\n') {
+                // It stands where it was shown when it was typed.
+                report::print("");
+            }
+            lines.give_back(&typed);
+        }
+        Ok(ran)
+    }
+
+    /// Runs a line of a script.
+    async fn attend_script(&mut self, text: &[u8]) -> Result<Ending<LineEnd>, Error> {
+        let status = self.line_status().in_plain_words();
+        let Self { client, shell, signals, reporter, .. } = self;
+        let kept = |signal: Signal| {
+            report::end_echo(Some(signal));
+            reporter.say(format_args!(
+                "the line is down: SIG{signal} is kept, and goes to the command once the line is back; Ctrl-C twice leaves it"
+            ));
+        };
+        shell.run(client, text, None, signals, status, &kept).await
+    }
+
+    pub(super) fn line_status(&self) -> LineStatus<'a> {
+        LineStatus::new(self.client, self.name, self.reporter)
+    }
+
+    fn finish(&mut self, prompt: Prompt) {
+        self.code = prompt.status;
+        self.prompt = prompt;
+        if self.source == Source::Terminal {
+            // The prompt says so.
+            return;
+        }
+        match (self.code, signal_of(self.code)) {
+            (0, _) => {}
+            (code, Some(signal)) => self.complain(format_args!("exit {code}, as after SIG{signal}")),
+            (code, None) => self.complain(format_args!("exit {code}")),
+        }
+    }
+
+    /// The shell has ended; what to exit with.
+    fn shell_over(&self, finished: &Finished) -> Result<u8, Failure> {
+        if self.client.is_going_away() {
+            return Err(Failure::ServerStopping);
+        }
+        if !matches!(finished.outcome, Outcome::Exited(_)) {
+            self.complain(report::outcome(finished, None, false).unwrap_or_default());
+        }
+        Ok(exit_code::of_outcome(&finished.outcome))
+    }
+
+    /// Why there is no shell any more.
+    pub(super) async fn over(&self, end: LineEnd) -> Failure {
+        match end {
+            LineEnd::Over(Ok(_)) if self.client.is_going_away() => Failure::ServerStopping,
+            LineEnd::Over(Ok(finished)) => Failure::Session(finished.outcome.to_string()),
+            LineEnd::Over(Err(error)) => Failure::lost(self.shell.job(), error, "").await,
+            LineEnd::Garbled | LineEnd::Ready(_) => Failure::Session("its reports make no sense".to_owned()),
+        }
+    }
+}
+
+/// The signal that has ended a command of this status, as shells tell it (POSIX, 2.8.2).
+fn signal_of(status: u8) -> Option<Signal> {
+    Signal::from_number(i32::from(status.checked_sub(128)?)).ok()
+}
