@@ -5,10 +5,12 @@
 //! - `commands`: lines that begin with a colon
 //! - `listing`: `:jobs`
 //! - `copying` and `progress_bar`: `:put` and `:get`
+//! - `completion`: what Tab offers
 //! - `syntax`: where commands begin and end
 //! - `shell`: the shell there, and so all that lasts from one line to the next
 
 mod commands;
+mod completion;
 mod copying;
 mod editor;
 mod history;
@@ -22,12 +24,14 @@ mod source;
 pub mod syntax;
 
 use std::fmt::Display;
+use std::future::pending;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use common::job::Signal;
 
 use self::commands::Builtin;
+use self::completion::{Asking, Need, Place};
 use self::lines::{Line, Lines};
 use self::shell::{Idle, Mode, Prompt, Shell};
 use self::source::Source;
@@ -192,15 +196,24 @@ impl Work<'_> {
 
     async fn next_line(&mut self, lines: &mut Lines) -> Result<Line, Stop> {
         let mut line = self.client.line();
+        let (directory, home) = (self.prompt.directory.clone(), self.shell.kind().home.clone());
+        let place = Place { client: self.client, directory: &directory, home: &home };
+        let mut asking = lines.asking(place);
         loop {
             let is_down = matches!(*line.borrow_and_update(), crate::Line::Down { .. });
             lines.change_prompt(|prompt| prompt.is_down = is_down);
             tokio::select! {
-                line = lines.next() => return Ok(line),
+                line = lines.next() => {
+                    lines.forget_answers();
+                    return Ok(line);
+                }
                 happened = self.shell.idle() => match happened {
                     Idle::Lines(written) => {
                         let written = String::from_utf8_lossy(&written);
                         written.lines().for_each(|line| lines.print_above(line));
+                    }
+                    Idle::Names(names) => {
+                        asking.as_mut().into_iter().for_each(|asking| asking.take_names(names.clone()));
                     }
                     Idle::Over(end) => return Err(self.over(end).await.into()),
                     Idle::Broken(failure) => return Err(failure.into()),
@@ -209,6 +222,7 @@ impl Work<'_> {
                     check(self.source, signal)?;
                     lines.interrupted();
                 }
+                Need::Names = completed(asking.as_mut()) => self.shell.ask_names(),
                 // It is never dropped while there is a client.
                 Ok(()) = line.changed() => {}
             }
@@ -289,5 +303,13 @@ fn check(source: Source<'_>, signal: Signal) -> Result<(), Stop> {
     match (source, signal) {
         (Source::Terminal, Signal::INT | Signal::USR1 | Signal::USR2) => Ok(()),
         _ => Err(Stop::Signal(signal)),
+    }
+}
+
+/// Answers what the editor asks.
+async fn completed(asking: Option<&mut Asking<'_>>) -> Need {
+    match asking {
+        Some(asking) => asking.next().await,
+        None => pending().await,
     }
 }

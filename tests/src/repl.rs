@@ -80,6 +80,18 @@ impl Repl {
         self.wait_for_row(&format!("a row that ends with {end:?}"), |row| row.ends_with(end));
     }
 
+    /// Waits until what is shown in reverse is this.
+    #[track_caller]
+    pub fn wait_for_reversed(&mut self, text: &str) {
+        self.screen.wait_until(&format!("{text:?} in reverse"), |screen| {
+            let (rows, columns) = screen.size();
+            let cells = (0..rows.get()).flat_map(|row| (0..columns.get()).map(move |column| (row, column)));
+            let reversed =
+                cells.filter_map(|(row, column)| screen.cell(row, column)).filter(|cell| cell.inverse());
+            reversed.map(vt100::Cell::contents).collect::<String>().trim_end() == text
+        });
+    }
+
     /// All that is on the screen.
     pub fn text(&mut self) -> String {
         self.screen.text()

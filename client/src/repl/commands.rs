@@ -27,7 +27,22 @@ pub(crate) struct Command {
     pub(crate) summary: &'static str,
     /// What else there is to say; whole lines, or nothing.
     pub(crate) details: &'static str,
+    /// What its operands are, for completion.
+    operands: &'static [Completes],
     parse: fn(&[Word]) -> Result<Builtin, BuiltinError>,
+}
+
+/// What an operand is completed to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Completes {
+    /// A file here.
+    Local,
+    /// A file on the server.
+    Remote,
+    /// A variable of the shell there.
+    Variables,
+    /// One of these words.
+    Words(fn() -> Vec<&'static str>),
 }
 
 /// All of them, in the order in which they are listed.
@@ -83,6 +98,16 @@ fn parse_words(text: &[u8]) -> Result<Builtin, BuiltinError> {
         words.split_first().map_or((&[][..], &[][..]), |(name, rest)| (name.as_slice(), rest));
     let command = find(name).ok_or_else(|| BuiltinError::Unknown(text_of(name)))?;
     (command.parse)(arguments)
+}
+
+/// Their names.
+pub(crate) fn names() -> Vec<&'static str> {
+    const { &COMMANDS }.iter().map(|command| command.name).collect()
+}
+
+/// What the operand of the command `name` is that has as many before it.
+pub(crate) fn completes(name: &str, before: usize) -> Option<Completes> {
+    find(name.as_bytes())?.operands.get(before).copied()
 }
 
 fn find(name: &[u8]) -> Option<&'static Command> {

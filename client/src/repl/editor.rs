@@ -3,10 +3,13 @@
 //!
 //! - `prompt`: what stands to the left of the line; `shared`: how the loop changes it while somebody types
 //! - `reading`: whether a line is all, its colours, and suggestions
+//! - `completer` and `menu`: what Tab offers
 //! - `above`: lines from the server that appear above it
 //! - `plain`: what a terminal gets that cannot draw
 
 mod above;
+mod completer;
+mod menu;
 mod plain;
 mod prompt;
 mod reading;
@@ -16,13 +19,19 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use reedline::{EditCommand, ExternalPrinter, Reedline, Signal};
+use reedline::{
+    EditCommand, Emacs, ExternalPrinter, KeyCode, KeyModifiers, Keybindings, Reedline, ReedlineEvent,
+    ReedlineMenu, Signal, default_emacs_keybindings,
+};
 
 pub(crate) use self::prompt::PromptData;
 pub(crate) use self::shared::Shared;
 
+use self::completer::Remote;
+use self::menu::Candidates;
 use self::plain::Plain;
 use self::reading::{Colours, Completion, Suggestions};
+use super::completion::Answers;
 use super::history::Remembered;
 use super::lines::Line;
 use crate::cli::report;
@@ -40,6 +49,7 @@ impl Editor {
     pub(crate) fn new(
         host: &str,
         shared: Arc<Shared>,
+        answers: Arc<Answers>,
         printer: ExternalPrinter<String>,
         stop: Arc<AtomicBool>,
     ) -> Self {
@@ -55,6 +65,11 @@ impl Editor {
             .with_validator(Box::new(Completion))
             .with_highlighter(Box::new(Colours(style)))
             .with_hinter(Box::new(Suggestions::default()))
+            .with_completer(Box::new(Remote(answers)))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(Candidates::new(style))))
+            .with_quick_completions(true)
+            .with_partial_completions(true)
+            .with_edit_mode(Box::new(Emacs::new(keys())))
             .with_external_printer(printer)
             .with_break_signal(stop);
         let repaint = editor.repaint_signal();
@@ -83,4 +98,13 @@ impl Editor {
             Err(error) => Line::Failed(io::Error::other(error)),
         }
     }
+}
+
+/// The usual keys, and Tab.
+fn keys() -> Keybindings {
+    let mut keys = default_emacs_keybindings();
+    let complete = vec![ReedlineEvent::Menu(menu::NAME.to_owned()), ReedlineEvent::MenuNext];
+    keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
+    keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+    keys
 }

@@ -12,9 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use common::escape::escape;
+use tokio::sync::watch;
 use tokio::time;
 
 use self::waiting::Waiting;
+use super::completion::{Answers, Asking, Place, Question};
 use super::editor::{Editor, PromptData, Shared};
 use super::syntax::Scanner;
 use crate::cli::failure::Failure;
@@ -62,6 +64,10 @@ struct Screen {
     shared: Arc<Shared>,
     /// Makes it stop asking.
     stop: Arc<AtomicBool>,
+    /// What it completes words with.
+    answers: Arc<Answers>,
+    /// What it wants to know for that.
+    questions: watch::Receiver<Option<Question>>,
 }
 
 impl Lines {
@@ -72,10 +78,17 @@ impl Lines {
     pub(crate) fn from_terminal(host: &str, settings: &PromptSettings) -> Result<Self, Failure> {
         let (shared, printer) = Shared::new(settings.clone());
         let (shared, stop) = (Arc::new(shared), Arc::new(AtomicBool::new(false)));
-        let screen = Screen { shared: Arc::clone(&shared), stop: Arc::clone(&stop) };
+        let (answers, questions) =
+            Answers::new().map_err(|error| Failure::System { what: "a descriptor", error })?;
+        let screen = Screen {
+            shared: Arc::clone(&shared),
+            stop: Arc::clone(&stop),
+            answers: Arc::clone(&answers),
+            questions,
+        };
         let host = host.to_owned();
         Self::spawn(Some(screen), move || {
-            let mut editor = Editor::new(&host, shared, printer, stop);
+            let mut editor = Editor::new(&host, shared, answers, printer, stop);
             let mut number = 0;
             move |begun: &str| {
                 number += 1;
@@ -135,6 +148,19 @@ impl Lines {
     /// Which line it was that came last, from 1; the first one of several.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What answers the editor's questions from `place`; none to a script.
+    pub(crate) fn asking<'a>(&self, place: Place<'a>) -> Option<Asking<'a>> {
+        let screen = self.screen.as_ref()?;
+        Some(Asking::new(place, screen.questions.clone(), Arc::clone(&screen.answers)))
+    }
+
+    /// A line has run: what was known for completion may be wrong.
+    pub(crate) fn forget_answers(&self) {
+        if let Some(screen) = &self.screen {
+            screen.answers.forget();
+        }
     }
 
     /// Changes what the prompt says, also while somebody types behind it.

@@ -2,6 +2,7 @@
 //!
 //! - `start.sh`: becomes that shell, there
 //! - `dialogue`: what it is told and what its answers mean; pure
+//! - `names`: what it knows by name, for completion
 //! - `reports`: its answers, put together from records
 //! - `output`: what its commands write
 //!
@@ -9,6 +10,7 @@
 //! Does not print on its own account and decides on no exit code.
 
 mod dialogue;
+mod names;
 mod output;
 mod reports;
 
@@ -25,6 +27,7 @@ use tokio::time;
 
 use self::dialogue::{BOOT, Dialogue, Heard, Said};
 pub(crate) use self::dialogue::{Kind, Mode, Prompt};
+pub(crate) use self::names::Names;
 use self::output::Output;
 use self::reports::Reports;
 use crate::cli::detach_keys::DetachKeys;
@@ -55,6 +58,9 @@ const TYPED: &str = "__telex_modes=$(command stty -g <&7); command stty -icanon 
 
 /// Its jobs, one on a line. Not in a subshell, where some shells know of none.
 const JOBS: &str = "{ $__telex_by printf J; $__telex_by jobs; $__telex_by printf '\\0'; } >&9";
+
+/// What it knows by name, also where the user has said `set -e`.
+const NAMES: &str = "__telex_names || :";
 
 /// The shell of a session.
 #[derive(Debug)]
@@ -100,6 +106,8 @@ struct Voice {
     control: JobOutput,
     reports: Reports,
     dialogue: Dialogue,
+    /// What it has said so far of what it knows.
+    names: Names,
 }
 
 /// How a line has ended.
@@ -126,6 +134,7 @@ enum Answer {
     Ready(Prompt, Offsets),
     Typed(Vec<u8>),
     Jobs(Vec<u8>),
+    Names(Names),
 }
 
 impl Shell {
@@ -155,7 +164,12 @@ impl Shell {
         let Some(control) = job.control.take() else {
             return Err(Failure::Session("it has no control descriptors".to_owned()));
         };
-        let voice = Voice { control, reports: Reports::default(), dialogue: Dialogue::new(mode) };
+        let voice = Voice {
+            control,
+            reports: Reports::default(),
+            dialogue: Dialogue::new(mode),
+            names: Names::default(),
+        };
         let (stdin, output) = (job.stdin.take(), Output::take(&mut job));
         let kind = Kind::default();
         let mut shell = Self { job, voice, stdin, output, kind, mode, size, typed: 0 };
@@ -296,6 +310,13 @@ impl Shell {
         time::timeout(ASIDE, ask).await.ok().flatten().unwrap_or_default()
     }
 
+    /// Asks it for the names that it knows, which come while it is idle.
+    pub(crate) fn ask_names(&mut self) {
+        let Self { job, voice, .. } = self;
+        // Whoever waits for them does not wait long.
+        job.tell(voice.dialogue.aside(NAMES).into()).ok();
+    }
+
     /// What happens while nothing runs in the foreground: whole lines from what does in the background, or the end of the shell.
     pub(crate) async fn idle(&mut self) -> Idle {
         let Self { job, voice, output, mode, .. } = self;
@@ -316,6 +337,7 @@ impl Shell {
                     Err(failure) => return Idle::Broken(failure),
                 },
                 answer = voice.next(job) => match answer {
+                    Some(Ok(Answer::Names(names))) => return Idle::Names(names),
                     Some(Ok(_)) => {}
                     Some(Err(reports::Garbled)) => return Idle::Over(LineEnd::Garbled),
                     None => return Idle::Over(LineEnd::Over(job.wait().await)),
@@ -353,6 +375,8 @@ impl Shell {
 pub(crate) enum Idle {
     /// Something in the background has written these lines.
     Lines(Bytes),
+    /// It has said which names it knows.
+    Names(Names),
     /// The shell is over.
     Over(LineEnd),
     /// One of our own streams failed.
@@ -369,6 +393,10 @@ impl Voice {
                     Some(Said::Kind(kind)) => Answer::Kind(kind),
                     Some(Said::Typed(typed)) => Answer::Typed(typed),
                     Some(Said::Jobs(jobs)) => Answer::Jobs(jobs),
+                    Some(Said::Name(name)) if self.names.take(&name) => {
+                        Answer::Names(std::mem::take(&mut self.names))
+                    }
+                    Some(Said::Name(_)) => continue,
                     Some(Said::Prompt { serial, line, prompt }) => {
                         match self.dialogue.prompt(serial, line, prompt) {
                             Heard::Ready(prompt) => Answer::Ready(prompt, report.stamp),

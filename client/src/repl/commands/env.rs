@@ -1,12 +1,13 @@
 //! `:env`: the exported variables.
 
-use super::{Builtin, BuiltinError, Command, Word, text_of};
+use super::{Builtin, BuiltinError, Command, Completes, Word, text_of};
 
 pub(super) const COMMAND: Command = Command {
     name: "env",
     arguments: "[NAME[=VALUE]]",
     summary: "list the exported variables, show one, or set one",
     details: "",
+    operands: &[Completes::Variables],
     parse,
 };
 

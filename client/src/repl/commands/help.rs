@@ -1,12 +1,13 @@
 //! `:help`: what the table has.
 
-use super::{Builtin, BuiltinError, COMMANDS, Command, Word, find, text_of};
+use super::{Builtin, BuiltinError, COMMANDS, Command, Completes, Word, find, names, text_of};
 
 pub(super) const COMMAND: Command = Command {
     name: "help",
     arguments: "[COMMAND]",
     summary: "this, or more about one of them",
     details: "",
+    operands: &[Completes::Words(names)],
     parse,
 };
 

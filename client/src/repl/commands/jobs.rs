@@ -7,6 +7,7 @@ pub(super) const COMMAND: Command = Command {
     arguments: "",
     summary: "list your jobs on the server, as client jobs does",
     details: "The shell of this prompt is one of them. What it has in the background, its own jobs tells.\n",
+    operands: &[],
     parse,
 };
 

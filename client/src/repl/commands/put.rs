@@ -1,13 +1,14 @@
 //! `:put`: from here to the server.
 
 use super::copy::{self, Way};
-use super::{Builtin, BuiltinError, Command, Word};
+use super::{Builtin, BuiltinError, Command, Completes, Word};
 
 pub(super) const COMMAND: Command = Command {
     name: "put",
     arguments: "[-f] LOCAL [REMOTE]",
     summary: "copy a file or directory to the server",
     details: copy::DETAILS,
+    operands: &[Completes::Local, Completes::Remote],
     parse,
 };
 

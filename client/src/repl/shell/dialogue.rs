@@ -32,6 +32,8 @@ pub(super) enum Said {
     Typed(Vec<u8>),
     /// The jobs that it has.
     Jobs(Vec<u8>),
+    /// One of the names that it knows.
+    Name(Vec<u8>),
 }
 
 /// The shell of a session.
@@ -210,6 +212,7 @@ impl Said {
             }
             b'T' => Self::Typed(rest.to_vec()),
             b'J' => Self::Jobs(rest.to_vec()),
+            b'N' => Self::Name(rest.to_vec()),
             _ => return None,
         })
     }

@@ -12,13 +12,49 @@ case $kind in
 esac
 printf 'K%s\n%s\n%s\n%s\0' "$kind" "${SHELL##*/}" "${LOGNAME-}" "${HOME-}" >&9
 
-# new SERIAL UNIT: whether the unit was not begun before; was STATUS: what $? is to be; say STATUS: the report; keep TEXT: for `history`
+# new SERIAL UNIT: whether the unit was not begun before; was STATUS: what $? is to be; say STATUS: the report; keep TEXT: for `history`;
+# names: what it knows by name, for completion
 __telex_boot='unset __telex_boot
     __telex_serial=0 __telex_unit=0
     __telex_new() { __telex_serial=$1; [ "$2" -gt "$__telex_unit" ] && __telex_unit=$2; }
     __telex_was() { return "$1"; }
     __telex_say() { $__telex_by printf "P%s %s %s %s\0" "$__telex_serial" "$__telex_unit" "$1" "$PWD" >&9; }
 '
+case $kind in
+    bash)
+        __telex_boot=$__telex_boot'
+            __telex_names() {
+                builtin printf "NP%s\0" "$PATH"
+                { builtin compgen -P NC -A function -abk; builtin compgen -P NV -v; } | command tr "\n" "\0"
+                builtin printf "NE\0"
+            } >&9
+'
+        ;;
+    zsh)
+        __telex_boot=$__telex_boot'
+            __telex_names() {
+                builtin emulate -L zsh
+                builtin print -rN -- "NP$PATH" NC${^${(k)functions}} NC${^${(k)aliases}} NC${^${(k)builtins}} NC${^${(k)reswords}} \
+                    NV${^${(k)parameters}} NE
+            } >&9
+'
+        ;;
+    *)
+        __telex_boot=$__telex_boot'
+            __telex_names() {
+                command printf "NP%s\0" "$PATH"
+                command printf "NC%s\0" alias bg break case cd command continue do done elif else esac eval exec exit export false fg fi \
+                    for getopts hash if in jobs kill local printf pwd read readonly return set shift test then times trap true type \
+                    ulimit umask unalias unset until wait while
+                {
+                    alias | command sed -n "s/^\(alias \)\{0,1\}\([^= ]*\)=.*/NC\2/p"
+                    set | command sed -n "s/^\([A-Za-z_][A-Za-z_0-9]*\)=.*/NV\1/p"
+                } | command tr "\n" "\0"
+                command printf "NE\0"
+            } >&9
+'
+        ;;
+esac
 # What the user has given such a name to is not what is meant.
 case $kind in
     bash | zsh) __telex_boot="__telex_by=builtin; $__telex_boot" ;;
