@@ -3,7 +3,7 @@
 //! - `source`: a person or a script; `lines`: one line after the other; `editor` and `history` for a person
 //! - `running`: a line at work; `leaving`: the end of a session
 //! - `commands`: lines that begin with a colon
-//! - `listing`: `:jobs`
+//! - `listing`: `:jobs`; `settings`: `:set`
 //! - `copying` and `progress_bar`: `:put` and `:get`
 //! - `completion`: what Tab offers
 //! - `syntax`: where commands begin and end
@@ -19,6 +19,7 @@ mod lines;
 mod listing;
 mod progress_bar;
 mod running;
+mod settings;
 mod shell;
 mod source;
 pub mod syntax;
@@ -249,6 +250,7 @@ impl Work<'_> {
             Some(Ok(Builtin::Remote(line))) => return self.remote(line.as_bytes(), lines).await,
             Some(Ok(Builtin::Quit)) => return Ok(Next::Leave(self.last_code())),
             Some(Ok(Builtin::Copy(copy))) => return self.copy(&copy).await,
+            Some(Ok(Builtin::Set(set))) => self.set(set, lines)?,
             Some(Ok(Builtin::Jobs)) => return self.list_jobs().await,
             Some(Ok(Builtin::Help(text))) => {
                 let written = writeln!(io::stdout(), "{text}");

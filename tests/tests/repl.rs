@@ -165,6 +165,17 @@ fn errexit_stops_at_the_first_failure() {
 }
 
 #[test]
+fn a_script_sets_errexit_for_what_follows() {
+    let server = TestServer::start();
+    let script = ":set errexit\n(exit 5)\n:set errexit on\necho two\n(exit 6)\necho never\n";
+    assert_eq!(repl(&server, &["repl"], script).exits(6).text(), "errexit  off\ntwo\n");
+    let ran = repl(&server, &["repl"], ":set colour off\n:set errexit maybe\n:set\n").exits(0);
+    assert_eq!(ran.text(), "errexit  off\n");
+    assert!(ran.errors().contains("line 1: this is not a terminal"), "{ran:?}");
+    assert!(ran.errors().contains("line 2: not a value of errexit: it is on or off"), "{ran:?}");
+}
+
+#[test]
 fn a_script_can_come_from_a_file() {
     let server = TestServer::start();
     let file = server.file("script", "cd /tmp\npwd\n(exit 6)\n");

@@ -150,16 +150,18 @@ fn what_was_typed_before_is_suggested() {
     assert_eq!(repl.text().matches("\nhinted-2").count(), 2, "{}", repl.text());
 }
 
+/// The colour of the prompt's sign.
+fn sign(repl: &mut Repl) -> vt100::Color {
+    let (row, _) = repl.screen.cursor();
+    let column = repl.screen.row(row).find('$').unwrap() as u16;
+    repl.screen.colour(row, column)
+}
+
 #[test]
 fn colours_tell_outcomes_and_what_is_typed() {
     let server = TestServer::start();
     let mut repl = Repl::start(&server);
     repl.line("echo one", "one");
-    let sign = |repl: &mut Repl| {
-        let (row, _) = repl.screen.cursor();
-        let column = repl.screen.row(row).find('$').unwrap() as u16;
-        repl.screen.colour(row, column)
-    };
     assert_eq!(sign(&mut repl), vt100::Color::Idx(2));
     repl.keys("(exit 7)\r");
     repl.wait_for_row("the outcome", |row| row.starts_with("[7] "));
@@ -169,6 +171,41 @@ fn colours_tell_outcomes_and_what_is_typed() {
     let (row, column) = repl.screen.cursor();
     let colours = [column - 7, column - 1].map(|column| repl.screen.colour(row, column));
     assert_eq!(colours, [vt100::Color::Idx(2), vt100::Color::Idx(3)]);
+}
+
+#[test]
+fn settings_last_as_long_as_the_session() {
+    let server = TestServer::start();
+    let mut repl = Repl::start(&server);
+    repl.keys(":set prompt '{host}: {sign} '\r");
+    repl.wait_for_row("the prompt", |row| row == "db1: $");
+    repl.keys(":set\r");
+    repl.wait_for_line("prompt   '{host}: {sign} '");
+    repl.wait_for_line("colour   on");
+    repl.wait_for_row("the prompt", |row| row == "db1: $");
+    assert_eq!(sign(&mut repl), vt100::Color::Idx(2));
+    repl.keys(":set colour off\r");
+    repl.line("echo without-$((1 + 1))", "without-2");
+    assert_eq!(sign(&mut repl), vt100::Color::Default);
+    repl.keys("echo 'typed'");
+    repl.wait_for_end("$ echo 'typed'");
+    let (row, column) = repl.screen.cursor();
+    assert_eq!(repl.screen.colour(row, column - 1), vt100::Color::Default);
+    repl.keys("\x03");
+    repl.wait_for_row("the prompt", |row| row == "db1: $");
+    repl.keys(":set colour on\r");
+    repl.line("echo with-$((1 + 1))", "with-2");
+    assert_eq!(sign(&mut repl), vt100::Color::Idx(2));
+    // What was typed is still there, and so is what Tab does.
+    repl.keys(":set err\t");
+    repl.wait_for_end(":set errexit");
+    repl.keys("\x03");
+    repl.wait_for_row("the prompt", |row| row == "db1: $");
+    repl.keys(":set errexit on\r");
+    repl.wait_for_line("db1: $ :set errexit on");
+    repl.wait_for_row("the prompt", |row| row == "db1: $");
+    repl.keys("(exit 9)\r");
+    assert_eq!(repl.ends().code(), Some(9), "{}", repl.text());
 }
 
 #[test]

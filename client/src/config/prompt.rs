@@ -1,5 +1,6 @@
 //! How the prompt looks, as the user wants it.
 
+use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
 use common::config::value::Text;
@@ -75,6 +76,23 @@ impl Value {
         ("notes", Self::Notes),
         ("sign", Self::Sign),
     ];
+}
+
+impl Value {
+    fn name(self) -> &'static str {
+        let named = Self::NAMED.iter().find(|(_, value)| *value == self);
+        named.map_or("", |(name, _)| name)
+    }
+}
+
+/// As it is written in the configuration.
+impl Display for PromptFormat {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
+            Part::Value(value) => write!(f, "{{{}}}", value.name()),
+        })
+    }
 }
 
 impl FromStr for PromptFormat {
@@ -174,6 +192,7 @@ mod tests {
         let text = |text: &str| Part::Text(text.to_owned());
         let expected = [text("{"), Part::Value(Value::Host), text("}é"), Part::Value(Value::Sign), text(" ")];
         assert_eq!(format.parts(), expected);
+        assert_eq!(format.to_string(), "{{{host}}}é{sign} ");
         assert_eq!(PromptSettings::default().format.parts().len(), 8);
         assert_eq!("".parse(), Ok(PromptFormat(Vec::new())));
     }

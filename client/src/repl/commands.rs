@@ -8,10 +8,12 @@ mod help;
 mod jobs;
 mod put;
 mod quit;
+mod set;
 
 use thiserror::Error;
 
 pub(crate) use self::copy::{Copy, Way};
+pub(crate) use self::set::{Change, Set, Setting, switched};
 
 /// A word of a command's line. Names of files need not be text.
 type Word = Vec<u8>;
@@ -46,8 +48,8 @@ pub(crate) enum Completes {
 }
 
 /// All of them, in the order in which they are listed.
-pub(crate) const COMMANDS: [Command; 6] =
-    [env::COMMAND, get::COMMAND, help::COMMAND, jobs::COMMAND, put::COMMAND, quit::COMMAND];
+pub(crate) const COMMANDS: [Command; 7] =
+    [env::COMMAND, get::COMMAND, help::COMMAND, jobs::COMMAND, put::COMMAND, quit::COMMAND, set::COMMAND];
 
 /// One of them, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,6 +64,8 @@ pub(crate) enum Builtin {
     Remote(String),
     /// `:put` and `:get`
     Copy(Copy),
+    /// `:set`
+    Set(Set),
 }
 
 /// Not one of them.
@@ -78,6 +82,12 @@ pub(crate) enum BuiltinError {
     /// Not a name that a shell takes.
     #[error("not a variable name: {0} (letters, digits and _, no digit first)")]
     Name(String),
+    /// No such setting.
+    #[error("no such setting: {0} (:set lists them)")]
+    Setting(String),
+    /// Not a value that the setting has.
+    #[error("not a value of {0}: {1}")]
+    Value(&'static str, String),
     /// A quote is not closed.
     #[error("a quote is not closed")]
     Quotes,

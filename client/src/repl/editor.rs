@@ -15,9 +15,9 @@ mod prompt;
 mod reading;
 mod shared;
 
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::{io, mem};
 
 use reedline::{
     EditCommand, Emacs, ExternalPrinter, KeyCode, KeyModifiers, Keybindings, Reedline, ReedlineEvent,
@@ -30,6 +30,7 @@ pub(crate) use self::shared::Shared;
 use self::completer::Remote;
 use self::menu::Candidates;
 use self::plain::Plain;
+use self::prompt::Style;
 use self::reading::{Colours, Completion, Suggestions};
 use super::completion::Answers;
 use super::history::Remembered;
@@ -39,9 +40,16 @@ use crate::cli::report;
 /// What asks for lines.
 pub(crate) enum Editor {
     /// A line editor with its history.
-    Full(Box<Reedline>, Arc<Shared>),
+    Full(Box<Full>),
     /// What a terminal that cannot draw has.
     Plain(Plain),
+}
+
+/// The line editor, and what it draws with.
+pub(crate) struct Full {
+    editor: Reedline,
+    style: Style,
+    shared: Arc<Shared>,
 }
 
 impl Editor {
@@ -59,14 +67,11 @@ impl Editor {
         }
         let mut editor = Reedline::create()
             .use_bracketed_paste(true)
-            .with_ansi_colors(style.colour)
             .with_history(Box::new(Remembered::of_host(host)))
             .with_history_exclusion_prefix(Some(" ".to_owned()))
             .with_validator(Box::new(Completion))
-            .with_highlighter(Box::new(Colours(style)))
             .with_hinter(Box::new(Suggestions::default()))
             .with_completer(Box::new(Remote(answers)))
-            .with_menu(ReedlineMenu::EngineCompleter(Box::new(Candidates::new(style))))
             .with_quick_completions(true)
             .with_partial_completions(true)
             .with_edit_mode(Box::new(Emacs::new(keys())))
@@ -74,15 +79,22 @@ impl Editor {
             .with_break_signal(stop);
         let repaint = editor.repaint_signal();
         shared.on_change(move || repaint.request_repaint());
-        Self::Full(Box::new(editor), shared)
+        Self::Full(Box::new(Full { editor: drawn(editor, style), style, shared }))
     }
 
     /// Asks for a line that begins with `begun`.
     pub(crate) fn read_line(&mut self, begun: &str) -> Line {
-        let (editor, shared) = match self {
-            Self::Full(editor, shared) => (editor, shared),
-            Self::Plain(plain) => return plain.read_line(begun),
-        };
+        match self {
+            Self::Full(full) => full.read_line(begun),
+            Self::Plain(plain) => plain.read_line(begun),
+        }
+    }
+}
+
+impl Full {
+    fn read_line(&mut self, begun: &str) -> Line {
+        self.restyle();
+        let Self { editor, shared, .. } = self;
         if !begun.is_empty() {
             editor.run_edit_commands(&[EditCommand::InsertString(begun.to_owned())]);
         }
@@ -98,6 +110,24 @@ impl Editor {
             Err(error) => Line::Failed(io::Error::other(error)),
         }
     }
+
+    /// Draws as the settings have it now.
+    fn restyle(&mut self) {
+        let style = self.shared.style();
+        if style != self.style {
+            // The library takes it by value.
+            let editor = mem::replace(&mut self.editor, Reedline::create());
+            self.editor = drawn(editor, style);
+            self.style = style;
+        }
+    }
+}
+
+/// `editor`, that draws so.
+fn drawn(editor: Reedline, style: Style) -> Reedline {
+    let menu = ReedlineMenu::EngineCompleter(Box::new(Candidates::new(style)));
+    let editor = editor.with_ansi_colors(style.colour).with_highlighter(Box::new(Colours(style)));
+    editor.clear_menus().with_menu(menu)
 }
 
 /// The usual keys, and Tab.

@@ -163,6 +163,21 @@ impl Lines {
         }
     }
 
+    /// How the prompt looks; `None` if there is none.
+    pub(crate) fn looks(&self) -> Option<PromptSettings> {
+        Some(self.screen.as_ref()?.shared.looks())
+    }
+
+    /// Changes how it looks, if there is one.
+    pub(crate) fn change_looks(&self, change: impl FnOnce(&mut PromptSettings)) -> bool {
+        self.screen.as_ref().map(|screen| screen.shared.change_looks(change)).is_some()
+    }
+
+    /// Whether it has no colours, whatever was asked for.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.screen.as_ref().is_some_and(|screen| !screen.shared.style().colour)
+    }
+
     /// Changes what the prompt says, also while somebody types behind it.
     pub(crate) fn change_prompt(&self, change: impl FnOnce(&mut PromptData)) {
         if let Some(screen) = &self.screen {

@@ -19,8 +19,7 @@ const ABOVE: usize = 256;
 /// What both sides know of the prompt.
 pub(crate) struct Shared {
     data: Mutex<PromptData>,
-    settings: PromptSettings,
-    style: Style,
+    looks: Mutex<PromptSettings>,
     /// Has the editor draw the prompt again.
     repaint: OnceLock<Box<dyn Fn() + Send + Sync>>,
     above: SyncSender<String>,
@@ -30,7 +29,7 @@ pub(crate) struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("data", &self.data).field("style", &self.style).finish_non_exhaustive()
+        f.debug_struct("Shared").field("data", &self.data).field("looks", &self.looks).finish_non_exhaustive()
     }
 }
 
@@ -40,8 +39,7 @@ impl Shared {
         let printer = ExternalPrinter::new(ABOVE);
         let shared = Self {
             data: Mutex::default(),
-            style: Style::choose(settings.colour),
-            settings,
+            looks: Mutex::new(settings),
             repaint: OnceLock::new(),
             above: printer.sender(),
             left_out: AtomicUsize::new(0),
@@ -49,8 +47,19 @@ impl Shared {
         (shared, printer)
     }
 
+    /// What the terminal may get.
     pub(crate) fn style(&self) -> Style {
-        self.style
+        Style::choose(self.looks.lock().unwrap_or_else(PoisonError::into_inner).colour)
+    }
+
+    /// How the prompt is to look.
+    pub(crate) fn looks(&self) -> PromptSettings {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes that; the next prompt shows it.
+    pub(crate) fn change_looks(&self, change: impl FnOnce(&mut PromptSettings)) {
+        change(&mut self.looks.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// `repaint` is how the editor draws the prompt again.
@@ -73,14 +82,14 @@ impl Shared {
 
     /// The prompt as it is now.
     pub(crate) fn prompt(&self) -> String {
-        render(&self.lock(), &self.settings.format, &self.style)
+        render(&self.lock(), &self.looks().format, &self.style())
     }
 
     /// Has a line written above the prompt, now or when there is one the next time. Does not wait: if there are too
     /// many, the next one says how many were left out.
     pub(crate) fn print_above(&self, line: &str) {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
-        let mut line = above::harmless(line, self.style.colour);
+        let mut line = above::harmless(line, self.style().colour);
         if left_out > 0 {
             line = format!("({left_out} lines are left out)\n{line}");
         }
