@@ -5,6 +5,7 @@
 //! - `commands`: lines that begin with a colon
 //! - `listing`: `:jobs`; `settings`: `:set`
 //! - `copying` and `progress_bar`: `:put` and `:get`
+//! - `recording`: `:record`
 //! - `completion`: what Tab offers
 //! - `syntax`: where commands begin and end
 //! - `shell`: the shell there, and so all that lasts from one line to the next
@@ -18,6 +19,7 @@ mod leaving;
 mod lines;
 mod listing;
 mod progress_bar;
+mod recording;
 mod running;
 mod settings;
 mod shell;
@@ -29,11 +31,13 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use common::escape::escape;
 use common::job::Signal;
 
 use self::commands::Builtin;
 use self::completion::{Asking, Need, Place};
 use self::lines::{Line, Lines};
+use self::recording::Recorder;
 use self::shell::{Idle, Mode, Prompt, Shell};
 use self::source::Source;
 use crate::Client;
@@ -44,6 +48,7 @@ use crate::cli::failure::Failure;
 use crate::cli::foreground::ends_us;
 use crate::cli::report::{self, Reporter};
 use crate::cli::signals::Signals;
+use crate::cli::terminal;
 
 /// Runs the REPL; the exit code.
 pub(crate) async fn repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) -> u8 {
@@ -62,7 +67,7 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
     let connection = Connection::open(options, reporter.program()).await?;
     let mut lines = opened.lines(&connection)?;
     // Until now a signal ends us, which is right while there is nothing to be left in order.
-    let (shell, prompt, signals) = match open(&connection.client, source, repl).await {
+    let (mut shell, prompt, signals) = match open(&connection.client, source, repl).await {
         Ok(opened) => opened,
         Err(failure) => {
             connection.close().await;
@@ -71,6 +76,8 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
     };
     let (client, name) = (&connection.client, &*connection.name);
     let errexit = repl.errexit;
+    let recorder = Recorder::default();
+    shell.record(recorder.clone());
     let mut work = Work {
         client,
         shell,
@@ -84,6 +91,7 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
         number: 0,
         code: 0,
         took: None,
+        recorder,
     };
     work.introduce(&lines);
     let left = work.run(&mut lines).await;
@@ -96,6 +104,7 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
             exit_code::FAILED
         }
     };
+    work.end_recording();
     drop(work);
     connection.close().await;
     Ok(code)
@@ -134,6 +143,7 @@ struct Work<'a> {
     code: u8,
     /// How long the last line took.
     took: Option<Duration>,
+    recorder: Recorder,
 }
 
 /// What ends the REPL from outside.
@@ -211,7 +221,10 @@ impl Work<'_> {
                 happened = self.shell.idle() => match happened {
                     Idle::Lines(written) => {
                         let written = String::from_utf8_lossy(&written);
-                        written.lines().for_each(|line| lines.print_above(line));
+                        written.lines().for_each(|line| {
+                            let shown = lines.print_above(line);
+                            self.recorder.text(&format!("{shown}\n"));
+                        });
                     }
                     Idle::Names(names) => {
                         asking.as_mut().into_iter().for_each(|asking| asking.take_names(names.clone()));
@@ -232,7 +245,10 @@ impl Work<'_> {
 
     async fn timed_line(&mut self, text: &[u8], lines: &mut Lines) -> Result<Next, Stop> {
         let begun = Instant::now();
+        terminal::size().into_iter().for_each(|size| self.recorder.resize(size));
+        self.recorder.text(&lines.shown(text));
         let next = self.line(text, lines).await?;
+        self.check_recording();
         self.took = Some(begun.elapsed());
         if self.code == exit_code::INTERRUPTED {
             lines.hold_back();
@@ -250,11 +266,11 @@ impl Work<'_> {
             Some(Ok(Builtin::Remote(line))) => return self.remote(line.as_bytes(), lines).await,
             Some(Ok(Builtin::Quit)) => return Ok(Next::Leave(self.last_code())),
             Some(Ok(Builtin::Copy(copy))) => return self.copy(&copy).await,
+            Some(Ok(Builtin::Record(record))) => return Ok(self.record(&record)),
             Some(Ok(Builtin::Set(set))) => self.set(set, lines)?,
             Some(Ok(Builtin::Jobs)) => return self.list_jobs().await,
             Some(Ok(Builtin::Help(text))) => {
-                let written = writeln!(io::stdout(), "{text}");
-                written.map_err(Failure::Stdout)?;
+                self.show(&format!("{text}\n"))?;
                 self.code = 0;
             }
             Some(Err(error)) => {
@@ -287,10 +303,20 @@ impl Work<'_> {
         }
     }
 
+    /// Writes what was asked for.
+    fn show(&self, text: &str) -> Result<(), Failure> {
+        self.recorder.text(text);
+        write!(io::stdout(), "{text}").map_err(Failure::Stdout)
+    }
+
     /// Says something about the present line.
     fn complain(&self, message: impl Display) {
         match self.source {
-            Source::Terminal => report::print(&message.to_string()),
+            Source::Terminal => {
+                let message = message.to_string();
+                self.recorder.text(&format!("{}\n", escape(&message)));
+                report::print(&message);
+            }
             Source::Stdin => self.reporter.say(format_args!("line {}: {message}", self.number)),
             Source::File(path) => {
                 self.reporter.say(format_args!("{}:{}: {message}", path.display(), self.number));

@@ -38,7 +38,7 @@ use super::input::is_out_of_reach;
 const LAST_WORDS: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// The size of a terminal of which nothing is known.
-const UNKNOWN: WindowSize = WindowSize { rows: 24, columns: 80, width: 0, height: 0 };
+pub(crate) const UNKNOWN: WindowSize = WindowSize { rows: 24, columns: 80, width: 0, height: 0 };
 
 static TERMINAL: Mutex<Option<Terminal>> = Mutex::new(None);
 

@@ -8,11 +8,13 @@ mod help;
 mod jobs;
 mod put;
 mod quit;
+mod record;
 mod set;
 
 use thiserror::Error;
 
 pub(crate) use self::copy::{Copy, Way};
+pub(crate) use self::record::Record;
 pub(crate) use self::set::{Change, Set, Setting, switched};
 
 /// A word of a command's line. Names of files need not be text.
@@ -48,8 +50,16 @@ pub(crate) enum Completes {
 }
 
 /// All of them, in the order in which they are listed.
-pub(crate) const COMMANDS: [Command; 7] =
-    [env::COMMAND, get::COMMAND, help::COMMAND, jobs::COMMAND, put::COMMAND, quit::COMMAND, set::COMMAND];
+pub(crate) const COMMANDS: [Command; 8] = [
+    env::COMMAND,
+    get::COMMAND,
+    help::COMMAND,
+    jobs::COMMAND,
+    put::COMMAND,
+    quit::COMMAND,
+    record::COMMAND,
+    set::COMMAND,
+];
 
 /// One of them, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +74,8 @@ pub(crate) enum Builtin {
     Remote(String),
     /// `:put` and `:get`
     Copy(Copy),
+    /// `:record`
+    Record(Record),
     /// `:set`
     Set(Set),
 }

@@ -72,7 +72,7 @@ async fn carry_out(transfer: &Transfer<'_>, copy: &Copy) -> Result<Moved, Transf
 }
 
 /// A path on this side, with `~` for the home directory.
-fn local(written: &[u8]) -> PathBuf {
+pub(super) fn local(written: &[u8]) -> PathBuf {
     let path = Path::new(OsStr::from_bytes(written));
     match (path.strip_prefix("~"), env::var_os("HOME")) {
         (Ok(rest), Some(home)) if written == b"~" => Path::new(&home).join(rest),

@@ -186,10 +186,9 @@ impl Lines {
     }
 
     /// Has a line written above the prompt; does not wait.
-    pub(crate) fn print_above(&self, line: &str) {
-        if let Some(screen) = &self.screen {
-            screen.shared.print_above(line);
-        }
+    /// What is written.
+    pub(crate) fn print_above(&self, line: &str) -> String {
+        self.screen.as_ref().map(|screen| screen.shared.print_above(line)).unwrap_or_default()
     }
 
     /// A command was interrupted: what was pasted behind it goes back into the editor.
@@ -214,10 +213,15 @@ impl Lines {
 
     /// Shows a command as if it had been typed now.
     fn show(&self, command: &[u8]) {
-        let Some(screen) = &self.screen else { return };
+        put(&self.shown(command));
+    }
+
+    /// A command as it stands behind the prompt; nothing in a script.
+    pub(crate) fn shown(&self, command: &[u8]) -> String {
+        let Some(screen) = &self.screen else { return String::new() };
         let text = String::from_utf8_lossy(command);
         let shown = text.lines().map(escape).collect::<Vec<_>>().join("\n> ");
-        put(&format!("{}{shown}\n", screen.shared.prompt()));
+        format!("{}{shown}\n", screen.shared.prompt())
     }
 
     /// Leaves the terminal as it was, if somebody is being asked for a line there.

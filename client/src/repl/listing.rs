@@ -1,10 +1,7 @@
 //! `:jobs` at work: asks the server, and shows what it says.
 
-use std::io::{self, Write};
-
 use super::{Next, Stop, Work};
 use crate::cli::exit_code;
-use crate::cli::failure::Failure;
 use crate::cli::foreground::unless_signaled;
 use crate::cli::{jobs, report};
 
@@ -16,7 +13,7 @@ impl Work<'_> {
         let signal = ended.as_ref().err().copied();
         match ended {
             Ok(Ok(listed)) => {
-                write!(io::stdout(), "{}", jobs::list(listed)).map_err(Failure::Stdout)?;
+                self.show(&jobs::list(listed))?;
                 self.code = 0;
             }
             Ok(Err(error)) => {

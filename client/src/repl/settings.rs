@@ -1,7 +1,5 @@
 //! `:set` at work: what a session's settings are, and what they are from now on.
 
-use std::io::{self, Write};
-
 use super::commands::{Change, Set, Setting, switched};
 use super::lines::Lines;
 use super::{Stop, Work};
@@ -14,8 +12,8 @@ impl Work<'_> {
     pub(super) fn set(&mut self, set: Set, lines: &Lines) -> Result<(), Stop> {
         self.code = 0;
         match set {
-            Set::List => self.show(&Setting::ALL, lines)?,
-            Set::Show(setting) => self.show(&[setting], lines)?,
+            Set::List => self.list_settings(&Setting::ALL, lines)?,
+            Set::Show(setting) => self.list_settings(&[setting], lines)?,
             Set::Change(Change::Errexit(is_on)) => self.errexit = is_on,
             Set::Change(Change::Prompt(format)) => self.change_looks(lines, |looks| looks.format = format),
             Set::Change(Change::Colour(is_on)) => {
@@ -28,7 +26,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn show(&self, settings: &[Setting], lines: &Lines) -> Result<(), Failure> {
+    fn list_settings(&self, settings: &[Setting], lines: &Lines) -> Result<(), Failure> {
         let looks = lines.looks();
         let line = |setting: &Setting| {
             let value = match (setting, &looks) {
@@ -40,7 +38,7 @@ impl Work<'_> {
             Some(format!("{:8} {value}\n", setting.name()))
         };
         let lines: String = settings.iter().filter_map(line).collect();
-        io::stdout().write_all(lines.as_bytes()).map_err(Failure::Stdout)
+        self.show(&lines)
     }
 
     fn change_looks(&mut self, lines: &Lines, change: impl FnOnce(&mut PromptSettings)) {

@@ -38,6 +38,7 @@ use crate::cli::line_status::LineStatus;
 use crate::cli::signals::Signals;
 use crate::cli::terminal::{self, Controls, Entry, EscapeKey, Traces};
 use crate::error::Error;
+use crate::repl::recording::Recorder;
 use crate::{Client, Finished, Job, JobOutput, JobStdin, Offsets, Stdin};
 
 const START: &str = include_str!("shell/start.sh");
@@ -213,6 +214,11 @@ impl Shell {
         }
     }
 
+    /// Has what it writes recorded, whenever there is a recording.
+    pub(super) fn record(&mut self, recorder: Recorder) {
+        self.output.record(recorder);
+    }
+
     /// Which one it is.
     pub(crate) fn kind(&self) -> &Kind {
         &self.kind
@@ -249,12 +255,14 @@ impl Shell {
         kept: &dyn Fn(Signal),
     ) -> Result<Ending<LineEnd>, Error> {
         let Self { job, voice, stdin, output, typed, size, .. } = self;
+        let recorder = output.recorder();
         job.tell(voice.dialogue.line(line).into())?;
         let (tell, until) = watch::channel(None);
         let end = voice.line_end(job, &tell);
         let told = Cell::new(*size);
         let resize = |size: WindowSize| {
             told.set(Some(size));
+            recorder.resize(size);
             // Of a job that is over, or whose line is lost for good, the end says more.
             job.resize(size).ok();
         };

@@ -86,16 +86,17 @@ impl Shared {
     }
 
     /// Has a line written above the prompt, now or when there is one the next time. Does not wait: if there are too
-    /// many, the next one says how many were left out.
-    pub(crate) fn print_above(&self, line: &str) {
+    /// many, the next one says how many were left out. What is written.
+    pub(crate) fn print_above(&self, line: &str) -> String {
         let left_out = self.left_out.swap(0, Ordering::Relaxed);
         let mut line = above::harmless(line, self.style().colour);
         if left_out > 0 {
             line = format!("({left_out} lines are left out)\n{line}");
         }
-        if let Err(TrySendError::Full(_)) = self.above.try_send(line) {
+        if let Err(TrySendError::Full(_)) = self.above.try_send(line.clone()) {
             self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
         }
+        line
     }
 
     fn lock(&self) -> MutexGuard<'_, PromptData> {

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::cli::failure::Failure;
 use crate::cli::output::{Relayed, Streams, Unclosed, Writer, reader_gone};
+use crate::repl::recording::Recorder;
 use crate::{Job, Offsets};
 
 /// How much is kept of what is written where nobody sees it: enough for the reason why a shell does not come up.
@@ -33,6 +34,17 @@ impl Output {
             stdout: Stream::new(stdout, Writer::stdout(), "stdout"),
             stderr: Stream::new(stderr, Writer::stderr(), "stderr"),
         }
+    }
+
+    /// What is shown goes to `recorder`, too.
+    pub(super) fn record(&mut self, recorder: Recorder) {
+        self.stderr.recorder = recorder.clone();
+        self.stdout.recorder = recorder;
+    }
+
+    /// Where that goes to.
+    pub(super) fn recorder(&self) -> Recorder {
+        self.stdout.recorder.clone()
     }
 
     /// Writes until both streams have ended, or everything is written that `until` names.
@@ -98,11 +110,23 @@ struct Stream {
     /// What of it has not gone yet.
     pending: Bytes,
     reader_gone: bool,
+    recorder: Recorder,
+    /// How far it is recorded, or was shown in another way.
+    recorded: u64,
 }
 
 impl Stream {
     fn new(source: Option<Unclosed>, writer: Writer, name: &'static str) -> Self {
-        Self { source, writer, name, came: 0, pending: Bytes::new(), reader_gone: false }
+        Self {
+            source,
+            writer,
+            name,
+            came: 0,
+            pending: Bytes::new(),
+            reader_gone: false,
+            recorder: Recorder::default(),
+            recorded: 0,
+        }
     }
 
     async fn show(
@@ -127,6 +151,7 @@ impl Stream {
         of: fn(&Offsets) -> u64,
     ) -> io::Result<()> {
         loop {
+            self.record();
             while !self.pending.is_empty() {
                 self.writer.take(&mut self.pending).await?;
             }
@@ -143,6 +168,16 @@ impl Stream {
                 Ok(()) = until.changed() => {}
             }
         }
+    }
+
+    /// Records what is about to be written, once, however often that is begun.
+    fn record(&mut self) {
+        let begin = self.came - self.pending.len() as u64;
+        let recorded = usize::try_from(self.recorded.saturating_sub(begin)).unwrap_or(usize::MAX);
+        if let Some(bytes) = self.pending.get(recorded..).filter(|bytes| !bytes.is_empty()) {
+            self.recorder.output(bytes);
+        }
+        self.recorded = self.came;
     }
 
     async fn lines(&mut self) -> Bytes {
