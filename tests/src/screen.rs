@@ -90,6 +90,9 @@ impl Screen {
         // setsid(1) passes on no argv[0] of its own.
         wrapped.args(["--ctty", "/bin/bash", "-c", "exec -a client \"$@\"", "bash"]);
         wrapped.arg(command.get_program()).args(command.get_args());
+        command.get_current_dir().into_iter().for_each(|directory| {
+            wrapped.current_dir(directory);
+        });
         wrapped.env("TERM", KIND);
         wrapped.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         wrapped.stdin(self.end()).stdout(self.end()).stderr(self.end()).spawn().unwrap()
