@@ -8,10 +8,11 @@ pub(super) const COMMAND: Command = Command {
     arguments: "[NAME [VALUE]]",
     summary: "list the settings of this session, show one, or change one",
     details: "\
-  prompt FORMAT      what stands in the prompt; {user}, {host}, {directory}, {status}, {time}, {line}, {notes}, {sign}
+They last as long as the session; [prompt] in config.toml is for all sessions.
+  prompt FORMAT      what stands in the prompt: text, {user}, {host}, {directory}, {sign}, {notes}; of the
+                     notes each alone: {status}, {time}, {line}
   colour on|off      colours in the prompt and in what is typed
   errexit on|off     leave after the first line that fails
-They last as long as the session; [prompt] in config.toml is for all sessions.
 ",
     operands: &[Completes::Words(names), Completes::Words(|| vec![ON, OFF])],
     parse,
