@@ -56,6 +56,16 @@ impl<'a> Session<'a> {
         self.screen.wait_until(&format!("{line:?} begun"), |_| begun.exists());
     }
 
+    /// Has a command in the foreground that does nothing, and waits until it is there: a key before that would be the
+    /// shell's own.
+    #[track_caller]
+    fn sleeps(&mut self) {
+        let asleep = self.server.path("asleep");
+        forget(&asleep);
+        self.types(&format!("sh -c 'echo >{}; exec sleep 1000'", asleep.display()));
+        self.screen.wait_until("a command that sleeps", |_| asleep.exists());
+    }
+
     /// What a command writes.
     #[track_caller]
     fn says(&mut self, command: &str) -> String {
@@ -133,11 +143,11 @@ fn is_a_whole_shell(shell: &str) {
     session.line("unset -f printf jobs history; unset IFS");
 
     // It can be interrupted and stopped.
-    session.types("sleep 1000");
+    session.sleeps();
     session.screen.keys(b"\x03");
     session.wait_for_prompt();
     assert_eq!(session.says("echo $?"), "130");
-    session.types("sleep 1000");
+    session.sleeps();
     session.screen.keys(b"\x1a");
     session.wait_for_prompt();
     assert!(session.says("jobs").contains("sleep 1000"));
