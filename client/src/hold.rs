@@ -41,8 +41,10 @@ pub(crate) enum Origin {
 impl Origin {
     /// What a server has to know to take it.
     pub(crate) fn needs(&self) -> Features {
-        let Self::Start(start, extras, _) = self else { return Features::default() };
         let if_so = |is, features| if is { features } else { Features::default() };
+        let Self::Start(start, extras, _) = self else {
+            return if_so(self.wants(StreamId::Control), Features::CONTROL);
+        };
         let on_terminal = extras.terminal.is_some() || matches!(start.spec.program, Program::LoginShell);
         if_so(on_terminal, Features::TERMINALS).and(if_so(extras.control, Features::CONTROL))
     }

@@ -15,6 +15,9 @@ use crate::job::{Finished, Job};
 use crate::job_stream::JobOutput;
 use crate::stdin;
 
+/// What a job writes; what it reports has to be asked for.
+const OUTPUT: [StreamId; 2] = [StreamId::Stdout, StreamId::Stderr];
+
 /// A job of which only the id is known; see [`Client::job`].
 #[derive(Debug, Clone)]
 pub struct KnownJob<'a> {
@@ -22,6 +25,7 @@ pub struct KnownJob<'a> {
     id: JobId,
     times: bool,
     only: Option<StreamId>,
+    control: bool,
 }
 
 /// From where a job's output is wanted.
@@ -87,7 +91,7 @@ pub enum Event {
 
 impl<'a> KnownJob<'a> {
     pub(crate) fn new(client: &'a Client, id: JobId) -> Self {
-        Self { client, id, times: false, only: None }
+        Self { client, id, times: false, only: None, control: false }
     }
 
     /// Asks the server to say when what follows was written; see [`JobOutput::next_written`].
@@ -102,13 +106,22 @@ impl<'a> KnownJob<'a> {
         self
     }
 
+    /// Takes its [control descriptors](crate::Command::control) over as well, with what it reports from now on; without them,
+    /// [`Job::tell`] fails, and [`Job::control`] is not there.
+    pub fn control(mut self, control: bool) -> Self {
+        self.control = control;
+        self
+    }
+
     /// Becomes the job's client: its stdin, its signals, and its output, which waits for this client. Whoever was that before
     /// is told that somebody has taken over.
     ///
     /// # Errors
     /// [`Error::Job`] if there is no such job, or not from there; the connection's failure.
     pub async fn attach(&self, from: From) -> Result<Job, Error> {
-        let hold = self.hold(Role::Writer, from, false).await?;
+        let control = self.control.then_some(StreamId::Control);
+        let streams: Vec<_> = OUTPUT.into_iter().chain(control).collect();
+        let hold = self.hold(Role::Writer, from, &streams).await?;
         let takes_stdin = hold.joined().await?;
         if takes_stdin {
             tokio::spawn(stdin::send(Arc::clone(&hold)));
@@ -121,7 +134,7 @@ impl<'a> KnownJob<'a> {
     /// # Errors
     /// As [`KnownJob::attach`].
     pub async fn follow(&self, from: From) -> Result<Job, Error> {
-        let hold = self.hold(Role::Reader, from, false).await?;
+        let hold = self.hold(Role::Reader, from, &OUTPUT).await?;
         hold.joined().await?;
         Ok(self.job(hold, false))
     }
@@ -131,7 +144,7 @@ impl<'a> KnownJob<'a> {
     /// # Errors
     /// As [`KnownJob::attach`].
     pub async fn read(&self, from: From) -> Result<Job, Error> {
-        let hold = self.hold(Role::Snapshot, from, false).await?;
+        let hold = self.hold(Role::Snapshot, from, &OUTPUT).await?;
         hold.joined().await?;
         Ok(self.job(hold, false))
     }
@@ -141,7 +154,7 @@ impl<'a> KnownJob<'a> {
     /// # Errors
     /// As [`KnownJob::attach`].
     pub async fn observe(&self) -> Result<Job, Error> {
-        let hold = self.control().await?;
+        let hold = self.controller().await?;
         let mut job = Job::new(hold, false, false);
         for output in [job.stdout.take(), job.stderr.take(), job.control.take()].into_iter().flatten() {
             output.abandon();
@@ -154,7 +167,7 @@ impl<'a> KnownJob<'a> {
     /// # Errors
     /// As [`KnownJob::attach`].
     pub async fn wait(&self) -> Result<Finished, Error> {
-        Job::new(self.control().await?, false, false).wait().await
+        Job::new(self.controller().await?, false, false).wait().await
     }
 
     /// Sends a signal to the job's process group; returns when that is done.
@@ -191,7 +204,7 @@ impl<'a> KnownJob<'a> {
     }
 
     async fn tell(&self, order: Order) -> Result<(), Error> {
-        let hold = self.control().await?;
+        let hold = self.controller().await?;
         let job = Job::new(Arc::clone(&hold), false, false);
         hold.order(order)?;
         let done = hold.carried_out().await;
@@ -199,8 +212,8 @@ impl<'a> KnownJob<'a> {
         done
     }
 
-    async fn control(&self) -> Result<Arc<Hold>, Error> {
-        let hold = self.hold(Role::Controller, From::Newest, true).await?;
+    async fn controller(&self) -> Result<Arc<Hold>, Error> {
+        let hold = self.hold(Role::Controller, From::Newest, &[]).await?;
         hold.joined().await?;
         Ok(hold)
     }
@@ -218,13 +231,23 @@ impl<'a> KnownJob<'a> {
         job
     }
 
-    async fn hold(&self, role: Role, from: From, no_streams: bool) -> Result<Arc<Hold>, Error> {
+    async fn hold(&self, role: Role, from: From, streams: &[StreamId]) -> Result<Arc<Hold>, Error> {
         let [stdout, stderr] = from.positions();
-        let streams = [(StreamId::Stdout, stdout), (StreamId::Stderr, stderr)].into_iter();
-        let wanted =
-            streams.filter(|(stream, _)| !no_streams && self.only.is_none_or(|only| only == *stream));
-        let streams =
-            wanted.map(|(stream, from)| Wanted { stream, from, window: limits::INITIAL_WINDOW }).collect();
+        let position = |stream| match stream {
+            StreamId::Stderr => stderr,
+            // Whoever reads reports from the middle of one does not understand it; each begins where it was written.
+            StreamId::Control => Position::Newest,
+            StreamId::Stdin | StreamId::Stdout => stdout,
+        };
+        let wanted = streams
+            .iter()
+            .filter(|stream| self.only.is_none_or(|only| only == **stream || **stream == StreamId::Control));
+        let wanted = wanted.map(|stream| Wanted {
+            stream: *stream,
+            from: position(*stream),
+            window: limits::INITIAL_WINDOW,
+        });
+        let streams = wanted.collect();
         let (job, attachment) = (self.id.clone(), AttachmentId::random()?);
         let attach = Attach { job, attachment, role, streams, times: self.times };
         self.client.router.hold(Origin::Attach(attach)).await

@@ -32,15 +32,14 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use common::escape::escape;
-use common::job::Signal;
+use common::job::{JobId, Signal};
 
 use self::commands::Builtin;
 use self::completion::{Asking, Need, Place};
 use self::lines::{Line, Lines};
 use self::recording::Recorder;
-use self::shell::{Idle, Mode, Prompt, Shell};
-use self::source::Source;
-use crate::Client;
+use self::shell::{Idle, Mode, Prompt, Shell, Task};
+use self::source::{Opened, Source};
 use crate::cli::args::{Options, ReplOptions};
 use crate::cli::connection::Connection;
 use crate::cli::exit_code;
@@ -49,6 +48,7 @@ use crate::cli::foreground::ends_us;
 use crate::cli::report::{self, Reporter};
 use crate::cli::signals::Signals;
 use crate::cli::terminal;
+use crate::{Client, JobSummary};
 
 /// Runs the REPL; the exit code.
 pub(crate) async fn repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) -> u8 {
@@ -65,49 +65,41 @@ async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) ->
     let source = Source::choose(repl);
     let opened = source.open()?;
     let connection = Connection::open(options, reporter.program()).await?;
-    let mut lines = opened.lines(&connection)?;
+    let lines = opened.lines(&connection)?;
     // Until now a signal ends us, which is right while there is nothing to be left in order.
-    let (mut shell, prompt, signals) = match open(&connection.client, source, repl).await {
+    let (shell, prompt, signals) = match open(&connection.client, source, repl).await {
         Ok(opened) => opened,
         Err(failure) => {
             connection.close().await;
             return Err(failure);
         }
     };
-    let (client, name) = (&connection.client, &*connection.name);
-    let errexit = repl.errexit;
-    let recorder = Recorder::default();
-    shell.record(recorder.clone());
-    let mut work = Work {
-        client,
-        shell,
-        prompt,
-        signals,
-        reporter,
-        source,
-        errexit,
-        name,
-        warned: false,
-        number: 0,
-        code: 0,
-        took: None,
-        recorder,
-    };
-    work.introduce(&lines);
-    let left = work.run(&mut lines).await;
-    lines.close().await;
-    let code = match left {
-        Ok(code) => work.leave(code).await,
-        Err(Stop::Signal(signal)) => exit_code::of_signal(signal),
-        Err(Stop::Failure(failure)) => {
-            work.fail(failure);
-            exit_code::FAILED
-        }
-    };
-    work.end_recording();
-    drop(work);
+    let work =
+        Work { errexit: repl.errexit, ..Work::new(&connection, shell, prompt, signals, reporter, source) };
+    let code = work.go_on(lines, None).await;
     connection.close().await;
     Ok(code)
+}
+
+/// Whether there is somebody to be prompted.
+pub(crate) fn is_possible() -> bool {
+    Source::of_stdin() == Source::Terminal
+}
+
+/// Whether this job is the shell of a prompt.
+pub(crate) fn is_shell(job: &JobSummary) -> bool {
+    job.command.starts_with(shell::PROMPT)
+}
+
+/// Goes on at the prompt whose shell is the job `id`, over this connection; the exit code.
+///
+/// # Errors
+/// [`Failure`], and then it is not gone on with.
+pub(crate) async fn resume(connection: &Connection, id: JobId, reporter: &Reporter) -> Result<u8, Failure> {
+    let lines = Opened::Terminal.lines(connection)?;
+    let (shell, signals) = (Shell::take_over(&connection.client, id).await?, Signals::install()?);
+    let work = Work::new(connection, shell, Prompt::default(), signals, reporter, Source::Terminal);
+    Ok(work.go_on(lines, Some(Task::Finish)).await)
 }
 
 async fn open(
@@ -135,6 +127,7 @@ struct Work<'a> {
     errexit: bool,
     /// What the user calls the server.
     name: &'a str,
+    connection: &'a Connection,
     /// Whether the user was told what leaving ends.
     warned: bool,
     /// Of the line that is read or run.
@@ -158,13 +151,70 @@ impl<E: Into<Failure>> From<E> for Stop {
     }
 }
 
+/// How lines have come to an end.
+enum Left {
+    /// To exit with this.
+    With(u8),
+    /// The shell is to go on without us.
+    Detached,
+}
+
 /// What follows a line.
 enum Next {
     Line,
     Leave(u8),
+    Detach,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    fn new(
+        connection: &'a Connection,
+        mut shell: Shell,
+        prompt: Prompt,
+        signals: Signals,
+        reporter: &'a Reporter,
+        source: Source<'a>,
+    ) -> Self {
+        let recorder = Recorder::default();
+        shell.record(recorder.clone());
+        Self {
+            client: &connection.client,
+            shell,
+            prompt,
+            signals,
+            reporter,
+            source,
+            errexit: false,
+            name: &connection.name,
+            connection,
+            warned: false,
+            number: 0,
+            code: 0,
+            took: None,
+            recorder,
+        }
+    }
+
+    /// Runs lines, behind what the shell has to do first, and leaves; what to exit with.
+    async fn go_on(mut self, mut lines: Lines, first: Option<Task<'_>>) -> u8 {
+        let left = self.run(first, &mut lines).await;
+        lines.close().await;
+        let code = match left {
+            Ok(Left::With(code)) => self.leave(code).await,
+            Ok(Left::Detached) => {
+                self.end_recording();
+                return self.detach().await;
+            }
+            Err(Stop::Signal(signal)) => exit_code::of_signal(signal),
+            Err(Stop::Failure(failure)) => {
+                self.fail(failure);
+                exit_code::FAILED
+            }
+        };
+        self.end_recording();
+        code
+    }
+
     /// Says what is not as the user may expect it, and has the prompt know what does not change.
     fn introduce(&self, lines: &Lines) {
         let kind = self.shell.kind();
@@ -182,9 +232,19 @@ impl Work<'_> {
         }
     }
 
-    /// Runs lines until there are no more or one says so; what to exit with.
-    async fn run(&mut self, lines: &mut Lines) -> Result<u8, Stop> {
+    /// Runs lines until there are no more or one says so.
+    async fn run(&mut self, first: Option<Task<'_>>, lines: &mut Lines) -> Result<Left, Stop> {
+        let mut next = match first {
+            Some(task) => self.task(task, lines).await?,
+            None => Next::Line,
+        };
+        self.introduce(lines);
         loop {
+            match next {
+                Next::Line => {}
+                Next::Leave(code) => return Ok(Left::With(code)),
+                Next::Detach => return Ok(Left::Detached),
+            }
             lines.change_prompt(|prompt| {
                 self.prompt.directory.clone_into(&mut prompt.directory);
                 prompt.status = self.code;
@@ -192,16 +252,13 @@ impl Work<'_> {
             });
             let line = self.next_line(lines).await?;
             self.number = lines.number();
-            let next = match line {
+            next = match line {
                 Line::Text(text) => self.timed_line(&text, lines).await?,
                 Line::Cleared => Next::Line,
                 Line::End if self.must_ask().await => Next::Line,
                 Line::End => Next::Leave(self.last_code()),
                 Line::Failed(error) => return Err(self.source.failure(error).into()),
             };
-            if let Next::Leave(code) = next {
-                return Ok(code);
-            }
         }
     }
 
@@ -269,6 +326,7 @@ impl Work<'_> {
             Some(Ok(Builtin::Record(record))) => return Ok(self.record(&record)),
             Some(Ok(Builtin::Set(set))) => self.set(set, lines)?,
             Some(Ok(Builtin::Jobs)) => return self.list_jobs().await,
+            Some(Ok(Builtin::Detach)) => return Ok(self.may_detach()),
             Some(Ok(Builtin::Help(text))) => {
                 self.show(&format!("{text}\n"))?;
                 self.code = 0;

@@ -35,12 +35,17 @@ impl Repl {
         let mut command = server.bare_client();
         command.args(["-H", "db1"]);
         change(&mut command);
-        let screen = Screen::new(24, 80);
-        let before = screen.modes();
-        let client = screen.start(server, &command);
-        let mut repl = Self { screen, client, before };
+        let mut repl = Self::busy(&command, server);
         repl.wait_for_row("a prompt", |row| row.contains("db1"));
         repl
+    }
+
+    /// What `command` is, which need not come to a prompt at once.
+    pub fn busy(command: &Command, server: &TestServer) -> Self {
+        let screen = Screen::new(24, 80);
+        let before = screen.modes();
+        let client = screen.start(server, command);
+        Self { screen, client, before }
     }
 
     /// Presses keys.

@@ -1,7 +1,7 @@
 //! `attach`: goes on with a job as if `run` had started it here.
 
 use common::frame::StreamId;
-use common::job::WindowSize;
+use common::job::{JobId, WindowSize};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::isatty;
 
@@ -16,7 +16,7 @@ use super::report::Reporter;
 use super::signals::Signals;
 use super::terminal::{self, Entry, Traces};
 use crate::error::Error;
-use crate::{From, KnownJob, Position};
+use crate::{From, KnownJob, Position, repl};
 
 /// How much of what was written last is looked at for what is switched on. What full-screen programs have been writing for longer
 /// than that is not worth the time that it would take.
@@ -29,11 +29,26 @@ struct RemoteTerminal {
     end: u64,
 }
 
+/// What is attached to.
+enum Found<'a> {
+    Call(Box<Call<'a>>),
+    /// The shell of a prompt, which comes back with it.
+    Prompt(Connection, JobId),
+}
+
 /// Attaches to the job; the exit code.
 pub(crate) async fn attach(options: &Options, attach: &AttachOptions, reporter: &Reporter) -> u8 {
     let narrator = attach.shown.json.then(Narrator::new);
     match find(options, attach, reporter).await {
-        Ok(call) => call.follow(narrator).await,
+        Ok(Found::Call(call)) => call.follow(narrator).await,
+        Ok(Found::Prompt(connection, id)) => {
+            let resumed = Box::pin(repl::resume(&connection, id, reporter)).await;
+            connection.close().await;
+            resumed.unwrap_or_else(|failure| {
+                reporter.fail(&failure);
+                exit_code::FAILED
+            })
+        }
         Err(failure) => {
             reporter.fail(&failure);
             tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
@@ -46,11 +61,14 @@ async fn find<'a>(
     options: &Options,
     attach: &'a AttachOptions,
     reporter: &'a Reporter,
-) -> Result<Call<'a>, Failure> {
+) -> Result<Found<'a>, Failure> {
     let reads = !attach.no_stdin && !attach.read_only;
     // Before anything else: what cannot be read is said before the server is asked.
     let own = if reads { Input::own()? } else { Input::Nothing };
     let connection = Connection::open(options, reporter.program()).await?;
+    if let Some(id) = prompt(&connection, attach).await {
+        return Ok(Found::Prompt(connection, id));
+    }
     let found = take_hold(connection.client.job(attach.job.clone()), attach, reporter).await;
     let (job, terminal) = match found {
         Ok(found) => found,
@@ -62,7 +80,7 @@ async fn find<'a>(
     let input = if terminal.is_some_and(|terminal| terminal.keys) { Input::own_keys()? } else { own };
     // Who only looks on leaves as any program does, unless there is something to be put right then.
     let signals = if attach.read_only && terminal.is_none() { Signals::none() } else { Signals::install()? };
-    Ok(Call {
+    Ok(Found::Call(Box::new(Call {
         connection,
         job,
         input,
@@ -74,7 +92,19 @@ async fn find<'a>(
         read_only: attach.read_only,
         terminal,
         reporter,
-    })
+    })))
+}
+
+/// The shell of a prompt, if that is what is meant, and there is somebody to be prompted. A server that does not say is asked for a job.
+async fn prompt(connection: &Connection, attach: &AttachOptions) -> Option<JobId> {
+    let is_plain = !attach.shown.json && !attach.read_only && !attach.no_stdin && attach.from.is_none();
+    if !is_plain || !repl::is_possible() {
+        return None;
+    }
+    let listed = connection.client.jobs(false).await.ok()?;
+    let mut meant = listed.iter().filter(|job| job.id.as_str().starts_with(attach.job.as_str()));
+    let first = meant.next().filter(|job| repl::is_shell(job));
+    first.filter(|_| meant.next().is_none()).map(|job| job.id.clone())
 }
 
 async fn take_hold(

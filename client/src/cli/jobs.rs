@@ -86,7 +86,7 @@ fn table(jobs: &[JobSummary], now: SystemTime, columns: Option<usize>, style: St
             id.to_owned(),
             age,
             self::state(&job.state),
-            job.command.clone(),
+            first_line(&job.command),
             self::attached(job),
             owner,
         ]);
@@ -125,6 +125,11 @@ fn are_unique(jobs: &[JobSummary]) -> bool {
     let mut ids: Vec<_> = jobs.iter().map(|job| beginning(&job.id)).collect();
     ids.sort_unstable();
     ids.windows(2).all(|pair| matches!(pair, [one, other] if one != other))
+}
+
+/// Of a command with several lines, the first has to do.
+fn first_line(command: &str) -> String {
+    command.split_once('\n').map_or_else(|| command.to_owned(), |(first, _)| format!("{first} …"))
 }
 
 fn cut(text: &str, width: usize) -> String {

@@ -2,6 +2,7 @@
 //! their words. Each command has a file with its row and what its arguments mean; none of them is run here.
 
 mod copy;
+mod detach;
 mod env;
 mod get;
 mod help;
@@ -50,7 +51,8 @@ pub(crate) enum Completes {
 }
 
 /// All of them, in the order in which they are listed.
-pub(crate) const COMMANDS: [Command; 8] = [
+pub(crate) const COMMANDS: [Command; 9] = [
+    detach::COMMAND,
     env::COMMAND,
     get::COMMAND,
     help::COMMAND,
@@ -64,6 +66,8 @@ pub(crate) const COMMANDS: [Command; 8] = [
 /// One of them, with its arguments.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {
+    /// `:detach`
+    Detach,
     /// `:help`, as what it says.
     Help(String),
     /// `:jobs`

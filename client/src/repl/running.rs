@@ -5,7 +5,7 @@ use std::pin::pin;
 use common::job::{Outcome, Signal};
 
 use super::lines::Lines;
-use super::shell::{AtTerminal, LineEnd, Prompt};
+use super::shell::{AtTerminal, LineEnd, Prompt, Task};
 use super::source::Source;
 use super::{Next, Stop, Work, check};
 use crate::Finished;
@@ -26,9 +26,14 @@ impl<'a> Work<'a> {
             self.code = exit_code::FAILED;
             return Ok(self.after(None));
         }
+        self.task(Task::Run(text), lines).await
+    }
+
+    /// Has the shell do `task`.
+    pub(super) async fn task(&mut self, task: Task<'_>, lines: &mut Lines) -> Result<Next, Stop> {
         let attended = match self.source {
-            Source::Terminal => self.attend_at_terminal(text, lines).await?,
-            Source::Stdin | Source::File(_) => self.attend_script(text).await,
+            Source::Terminal => self.attend_at_terminal(task, lines).await?,
+            Source::Stdin | Source::File(_) => self.attend_script(task).await,
         };
         let ending = match attended {
             Ok(ending) => ending,
@@ -77,7 +82,7 @@ impl<'a> Work<'a> {
     /// Runs a line with the terminal given to it.
     async fn attend_at_terminal(
         &mut self,
-        text: &[u8],
+        task: Task<'_>,
         lines: &mut Lines,
     ) -> Result<Result<Ending<LineEnd>, Error>, Stop> {
         let escape = EscapeKey::default();
@@ -87,7 +92,7 @@ impl<'a> Work<'a> {
         let help = || escape.help().iter().for_each(|line| reporter.say(line));
         let ran = {
             let mut none = Signals::none();
-            let run = shell.run(client, text, Some((&mut at, &help)), &mut none, status, &|_| {});
+            let run = shell.run(client, task, Some((&mut at, &help)), &mut none, status, &|_| {});
             let mut run = pin!(run);
             loop {
                 tokio::select! {
@@ -110,7 +115,7 @@ impl<'a> Work<'a> {
     }
 
     /// Runs a line of a script.
-    async fn attend_script(&mut self, text: &[u8]) -> Result<Ending<LineEnd>, Error> {
+    async fn attend_script(&mut self, task: Task<'_>) -> Result<Ending<LineEnd>, Error> {
         let status = self.line_status().in_plain_words();
         let Self { client, shell, signals, reporter, .. } = self;
         let kept = |signal: Signal| {
@@ -119,7 +124,7 @@ impl<'a> Work<'a> {
                 "the line is down: SIG{signal} is kept, and goes to the command once the line is back; Ctrl-C twice leaves it"
             ));
         };
-        shell.run(client, text, None, signals, status, &kept).await
+        shell.run(client, task, None, signals, status, &kept).await
     }
 
     pub(super) fn line_status(&self) -> LineStatus<'a> {
@@ -156,6 +161,7 @@ impl<'a> Work<'a> {
         match end {
             LineEnd::Over(Ok(_)) if self.client.is_going_away() => Failure::ServerStopping,
             LineEnd::Over(Ok(finished)) => Failure::Session(finished.outcome.to_string()),
+            LineEnd::Over(Err(error @ Error::Superseded { .. })) => error.into(),
             LineEnd::Over(Err(error)) => Failure::lost(self.shell.job(), error, "").await,
             LineEnd::Garbled | LineEnd::Ready(_) => Failure::Session("its reports make no sense".to_owned()),
         }

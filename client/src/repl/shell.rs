@@ -18,15 +18,15 @@ use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use common::job::{Outcome, Signal, StartFailure, WindowSize};
+use common::job::{JobId, Outcome, Signal, StartFailure, WindowSize};
 use tokio::sync::watch;
 use tokio::time;
 
 use self::dialogue::{BOOT, Dialogue, Heard, Said};
-pub(crate) use self::dialogue::{Kind, Mode, Prompt};
+pub(crate) use self::dialogue::{Kind, Mode, PROMPT, Prompt};
 pub(crate) use self::names::Names;
 use self::output::Output;
 use self::reports::Reports;
@@ -39,7 +39,7 @@ use crate::cli::signals::Signals;
 use crate::cli::terminal::{self, Controls, Entry, EscapeKey, Traces};
 use crate::error::Error;
 use crate::repl::recording::Recorder;
-use crate::{Client, Finished, Job, JobOutput, JobStdin, Offsets, Stdin};
+use crate::{Client, Finished, From, Job, JobOutput, JobStdin, Offsets, Stdin};
 
 const START: &str = include_str!("shell/start.sh");
 
@@ -48,6 +48,9 @@ const COME_UP: Duration = Duration::from_secs(15);
 
 /// How long it may take to say what was typed ahead, or which jobs it has.
 const ASIDE: Duration = Duration::from_secs(2);
+
+/// How long the server may take to say that it keeps it.
+const KEEP: Duration = Duration::from_secs(5);
 
 /// How long it may take to end once it was told to.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -70,7 +73,6 @@ pub(crate) struct Shell {
     voice: Voice,
     stdin: Option<JobStdin>,
     output: Output,
-    kind: Kind,
     mode: Mode,
     /// The size that its terminal has.
     size: Option<WindowSize>,
@@ -107,8 +109,18 @@ struct Voice {
     control: JobOutput,
     reports: Reports,
     dialogue: Dialogue,
+    kind: Kind,
     /// What it has said so far of what it knows.
     names: Names,
+}
+
+/// What the shell is to do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Task<'a> {
+    /// Run this line, which has no NUL.
+    Run(&'a [u8]),
+    /// Come to the end of what another prompt has had it do.
+    Finish,
 }
 
 /// How a line has ended.
@@ -131,7 +143,6 @@ impl End for LineEnd {
 
 /// Something that the shell has answered.
 enum Answer {
-    Kind(Kind),
     Ready(Prompt, Offsets),
     Typed(Vec<u8>),
     Jobs(Vec<u8>),
@@ -162,18 +173,10 @@ impl Shell {
         }
         let mut job = command.start().await?;
         job.tell(Bytes::from_static(BOOT))?;
-        let Some(control) = job.control.take() else {
-            return Err(Failure::Session("it has no control descriptors".to_owned()));
-        };
-        let voice = Voice {
-            control,
-            reports: Reports::default(),
-            dialogue: Dialogue::new(mode),
-            names: Names::default(),
-        };
+        let Some(control) = job.control.take() else { return Err(no_control()) };
+        let voice = Voice::new(control, Dialogue::new(mode));
         let (stdin, output) = (job.stdin.take(), Output::take(&mut job));
-        let kind = Kind::default();
-        let mut shell = Self { job, voice, stdin, output, kind, mode, size, typed: 0 };
+        let mut shell = Self { job, voice, stdin, output, mode, size, typed: 0 };
         match time::timeout(COME_UP, shell.come_up()).await {
             Ok(Ok(prompt)) => Ok((shell, prompt)),
             Ok(Err(failure)) => Err(failure),
@@ -184,14 +187,27 @@ impl Shell {
         }
     }
 
+    /// Takes over the shell of a prompt that was left, or is elsewhere; it still has to [finish](Task::Finish).
+    ///
+    /// # Errors
+    /// [`Failure::Client`].
+    pub(crate) async fn take_over(client: &Client, id: JobId) -> Result<Self, Failure> {
+        let mut job = client.job(id).control(true).attach(From::Newest).await?;
+        let Some(control) = job.control.take() else { return Err(no_control()) };
+        let (dialogue, who) = Dialogue::resume(Mode::Terminal, first_serial());
+        job.tell(who.into())?;
+        let voice = Voice::new(control, dialogue);
+        let (stdin, output) = (job.stdin.take(), Output::take(&mut job));
+        Ok(Self { job, voice, stdin, output, mode: Mode::Terminal, size: None, typed: 0 })
+    }
+
     async fn come_up(&mut self) -> Result<Prompt, Failure> {
-        let Self { job, voice, output, kind, .. } = self;
+        let Self { job, voice, output, .. } = self;
         let mut unseen = Vec::new();
         let (tell, until) = watch::channel(None);
         let answers = async {
             loop {
                 match voice.next(job).await {
-                    Some(Ok(Answer::Kind(said))) => *kind = said,
                     Some(Ok(Answer::Ready(prompt, stamp))) => {
                         tell.send_replace(Some(stamp));
                         return Some(Ok(prompt));
@@ -221,7 +237,7 @@ impl Shell {
 
     /// Which one it is.
     pub(crate) fn kind(&self) -> &Kind {
-        &self.kind
+        &self.voice.kind
     }
 
     /// What `$?` is before the next line.
@@ -241,14 +257,14 @@ impl Shell {
         }
     }
 
-    /// Runs `line`, which has no NUL, and shows what it writes; on a terminal it gets what is typed.
+    /// Has it do `task`, and shows what that writes; on a terminal it gets what is typed.
     ///
     /// # Errors
     /// [`Error::TooLong`], and then nothing has happened.
     pub(crate) async fn run(
         &mut self,
         client: &Client,
-        line: &[u8],
+        task: Task<'_>,
         person: Option<(&mut AtTerminal, &dyn Fn())>,
         signals: &mut Signals,
         mut status: LineStatus<'_>,
@@ -256,7 +272,9 @@ impl Shell {
     ) -> Result<Ending<LineEnd>, Error> {
         let Self { job, voice, stdin, output, typed, size, .. } = self;
         let recorder = output.recorder();
-        job.tell(voice.dialogue.line(line).into())?;
+        if let Task::Run(line) = task {
+            job.tell(voice.dialogue.line(line).into())?;
+        }
         let (tell, until) = watch::channel(None);
         let end = voice.line_end(job, &tell);
         let told = Cell::new(*size);
@@ -376,6 +394,26 @@ impl Shell {
             Err(_) => Ok(None),
         }
     }
+
+    /// Ends it and all that runs there, whatever it does at the moment.
+    pub(crate) fn end(&self) {
+        // Of a job that is over, or whose line is lost for good, nothing is to be ended.
+        self.job.cancel().ok();
+    }
+
+    /// Leaves it to the server, which keeps it whoever goes away.
+    ///
+    /// # Errors
+    /// As [`Job::detach`].
+    pub(crate) async fn detach(self) -> Result<JobId, Error> {
+        let Self { job, voice, stdin, output, .. } = self;
+        voice.control.abandon();
+        drop((stdin.map(JobStdin::abandon), output));
+        match time::timeout(KEEP, job.detach()).await {
+            Ok(detached) => detached,
+            Err(_) => Err(Error::Closed),
+        }
+    }
 }
 
 /// What happens at the prompt.
@@ -392,13 +430,24 @@ pub(crate) enum Idle {
 }
 
 impl Voice {
+    fn new(control: JobOutput, dialogue: Dialogue) -> Self {
+        let (reports, kind, names) = (Reports::default(), Kind::default(), Names::default());
+        Self { control, reports, dialogue, kind, names }
+    }
+
     /// What the shell answers next; `None` if it is over, or the job is lost. Nothing is lost when this is dropped.
     async fn next(&mut self, job: &Job) -> Option<Result<Answer, reports::Garbled>> {
         loop {
             if let Some(report) = self.reports.next() {
                 let answer = match Said::parse(&report.text) {
+                    // Of what was said to another prompt, this may be a part.
+                    None if self.dialogue.is_resuming() => continue,
                     None => return Some(Err(reports::Garbled)),
-                    Some(Said::Kind(kind)) => Answer::Kind(kind),
+                    Some(Said::Kind { kind, status }) => {
+                        self.kind = kind;
+                        self.dialogue.was(status);
+                        continue;
+                    }
                     Some(Said::Typed(typed)) => Answer::Typed(typed),
                     Some(Said::Jobs(jobs)) => Answer::Jobs(jobs),
                     Some(Said::Name(name)) if self.names.take(&name) => {
@@ -464,6 +513,16 @@ async fn type_into(typing: &Typed, stdin: &JobStdin, typed: &mut u64) -> io::Res
         }
     }
     Ok(())
+}
+
+fn no_control() -> Failure {
+    Failure::Session("it has no control descriptors".to_owned())
+}
+
+/// Greater than any serial of a prompt that was opened before; time enough for a million units a second.
+fn first_serial() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 /// Why there is no shell.

@@ -25,10 +25,14 @@ impl<'a> Source<'a> {
     pub(super) fn choose(repl: &'a ReplOptions) -> Self {
         match &repl.file {
             Some(path) => Self::File(path),
-            // The line editor reads from the one and draws on the other.
-            None if io::stdin().is_terminal() && io::stderr().is_terminal() => Self::Terminal,
-            None => Self::Stdin,
+            None => Self::of_stdin(),
         }
+    }
+
+    /// What our own stdin says.
+    pub(super) fn of_stdin() -> Self {
+        // The line editor reads from the one and draws on the other.
+        if io::stdin().is_terminal() && io::stderr().is_terminal() { Self::Terminal } else { Self::Stdin }
     }
 
     /// Opens a script.

@@ -9,8 +9,14 @@
 
 use std::fmt::Write;
 
+/// What the text begins with that becomes the shell of a prompt. By this a list of jobs shows what it is, and it is known again.
+pub(crate) const PROMPT: &str = "# the shell of a prompt\n";
+
 /// The unit that comes first. What it evaluates was put into the environment by `start.sh`.
 pub(super) const BOOT: &[u8] = b" eval \"$__telex_boot\"\n";
+
+/// Has it say who it is.
+const WHO: &str = "__telex_who";
 
 /// How the session's shell is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +30,8 @@ pub(crate) enum Mode {
 /// Something that the shell has said.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Said {
-    /// Who it is.
-    Kind(Kind),
+    /// Who it is, and how its last line has ended, as far as it knows.
+    Kind { kind: Kind, status: u8 },
     /// It is ready for the next line.
     Prompt { serial: u64, line: u64, prompt: Prompt },
     /// What was typed while a line ran, and not read by it.
@@ -73,10 +79,21 @@ pub(super) enum Heard {
 /// Booting --first prompt--> Idle --line()--> Busy --prompt of the line--> Idle
 ///                                             | ^
 ///                          a serial's second prompt: the line again
+///
+/// Resuming --prompt of a serial of ours--> Idle
+///     | ^
+///  another one: who it is, again
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Booting,
+    /// It was the shell of another prompt before, and may be at work for that.
+    Resuming {
+        /// Before the first serial of ours.
+        before: u64,
+        /// How a line of the other prompt has ended meanwhile.
+        ended: Option<u8>,
+    },
     Idle,
     Busy,
 }
@@ -113,6 +130,20 @@ impl Dialogue {
         }
     }
 
+    /// With a shell that has come up for another prompt; `before` is greater than any serial that was used there. What it is told so
+    /// that it says who it is, and is ready when it comes to that.
+    pub(super) fn resume(mode: Mode, before: u64) -> (Self, Vec<u8>) {
+        let mut dialogue =
+            Self { state: State::Resuming { before, ended: None }, serial: before, ..Self::new(mode) };
+        let who = dialogue.aside(WHO);
+        (dialogue, who)
+    }
+
+    /// Whether what was for another prompt may still come.
+    pub(super) fn is_resuming(&self) -> bool {
+        matches!(self.state, State::Resuming { .. })
+    }
+
     /// What to tell the shell so that it runs `line`, which has no NUL.
     pub(super) fn line(&mut self, line: &[u8]) -> Vec<u8> {
         self.state = State::Busy;
@@ -143,21 +174,40 @@ impl Dialogue {
         self.status = status;
     }
 
+    /// Takes its word for how the last line of another prompt has ended.
+    pub(super) fn was(&mut self, status: u8) {
+        if let State::Resuming { ended, .. } = self.state {
+            // What has come as a report is newer.
+            self.status = ended.unwrap_or(status);
+        }
+    }
+
     /// Takes what the shell has said of itself.
-    pub(super) fn prompt(&mut self, serial: u64, line: u64, prompt: Prompt) -> Heard {
+    pub(super) fn prompt(&mut self, serial: u64, line: u64, mut prompt: Prompt) -> Heard {
         let again = self.heard.replace(serial) == Some(serial);
         let is_done = match self.state {
             State::Booting => true,
+            State::Resuming { before, .. } => serial > before,
             State::Busy => line >= self.lines,
             State::Idle => false,
         };
         if is_done {
+            if self.is_resuming() {
+                // That of what was asked says nothing.
+                prompt.status = self.status;
+            }
             self.state = State::Idle;
+            self.lines = line;
             self.status = prompt.status;
             return Heard::Ready(prompt);
         }
         match self.state {
             State::Busy if again => Heard::Again(self.unit()),
+            // An interrupt may have thrown away what was said before; if not, it says so twice.
+            State::Resuming { before, .. } => {
+                self.state = State::Resuming { before, ended: Some(prompt.status) };
+                Heard::Again(self.aside(WHO))
+            }
             _ => {
                 self.interrupted |= again;
                 Heard::Nothing
@@ -199,9 +249,11 @@ impl Said {
         let (kind, rest) = text.split_first()?;
         Some(match kind {
             b'K' => {
-                let mut lines = rest.splitn(4, |byte| *byte == b'\n').map(<[u8]>::to_vec);
+                let mut lines = rest.splitn(5, |byte| *byte == b'\n').map(<[u8]>::to_vec);
                 let mut next = || lines.next();
-                Self::Kind(Kind { name: next()?, login: next()?, user: next()?, home: next()? })
+                let status = str::from_utf8(&next()?).ok()?.parse().unwrap_or(u8::MAX);
+                let kind = Kind { name: next()?, login: next()?, user: next()?, home: next()? };
+                Self::Kind { kind, status }
             }
             b'P' => {
                 let mut words = rest.splitn(4, |byte| *byte == b' ');
@@ -233,8 +285,9 @@ pub(super) fn start(mode: Mode, script: &str) -> String {
         Mode::Terminal => "terminal",
         Mode::Script => "script",
     };
+    let prompt = if mode == Mode::Terminal { PROMPT } else { "" };
     // Writing to a string does not fail.
-    write!(text, "mode={name}\n{script}").ok();
+    write!(text, "{prompt}mode={name}\n{script}").ok();
     text
 }
 
@@ -315,6 +368,31 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_of_another_prompt_goes_on_with_its_lines() {
+        let (mut dialogue, who) = Dialogue::resume(Mode::Terminal, 1 << 32);
+        assert_eq!(String::from_utf8(who).unwrap(), " __telex_new 4294967297 0 || { __telex_who; }\n");
+        assert!(dialogue.is_resuming());
+        // A line that ran meanwhile, or the interrupt that has thrown that away.
+        let Heard::Again(who) = dialogue.prompt(17, 8, prompt(130)) else { panic!("not said again") };
+        assert_eq!(String::from_utf8(who).unwrap(), " __telex_new 4294967298 0 || { __telex_who; }\n");
+        dialogue.was(1);
+        assert_eq!(dialogue.prompt(4294967297, 8, prompt(0)), Heard::Ready(prompt(130)));
+        assert_eq!(dialogue.prompt(4294967298, 8, prompt(130)), Heard::Nothing);
+        assert!(!dialogue.is_resuming());
+        assert!(dialogue.line(b" x").starts_with(b" __telex_new 4294967299 9 && { __telex_was 130 || "));
+        assert_eq!(dialogue.prompt(4294967299, 9, prompt(0)), Heard::Ready(prompt(0)));
+    }
+
+    #[test]
+    fn a_shell_that_waits_says_how_its_last_line_has_ended() {
+        let (mut dialogue, _) = Dialogue::resume(Mode::Terminal, 7);
+        dialogue.was(3);
+        assert_eq!(dialogue.prompt(8, 2, prompt(0)), Heard::Ready(prompt(3)));
+        dialogue.was(4);
+        assert_eq!(dialogue.status(), 3);
+    }
+
+    #[test]
     fn an_aside_is_no_line() {
         let mut dialogue = booted(Mode::Terminal);
         assert_eq!(dialogue.aside("true"), b" __telex_new 1 0 || { true; }\n");
@@ -337,11 +415,11 @@ mod tests {
     fn what_a_shell_says() {
         let [name, login, user, home] = ["sh", "fish", "me", "/ho\nme"].map(|word| word.as_bytes().to_vec());
         let kind = Kind { name, login, user, home };
-        assert_eq!(Said::parse(b"Ksh\nfish\nme\n/ho\nme"), Some(Said::Kind(kind)));
+        assert_eq!(Said::parse(b"K3\nsh\nfish\nme\n/ho\nme"), Some(Said::Kind { kind, status: 3 }));
         let prompt = Prompt { status: 130, directory: b"/a b".to_vec() };
         assert_eq!(Said::parse(b"P12 7 130 /a b"), Some(Said::Prompt { serial: 12, line: 7, prompt }));
         assert_eq!(Said::parse(b"Tls\npart"), Some(Said::Typed(b"ls\npart".to_vec())));
-        for nonsense in [&b""[..], b"P1 2", b"Px 1 1 /", b"P1 1 -1 /", b"Q", b"Kbash\nbash\nme"] {
+        for nonsense in [&b""[..], b"P1 2", b"Px 1 1 /", b"P1 1 -1 /", b"Q", b"K0\nbash\nbash\nme"] {
             assert_eq!(Said::parse(nonsense), None, "{nonsense:?}");
         }
     }

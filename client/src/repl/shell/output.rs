@@ -27,12 +27,12 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Takes them from the job.
+    /// Takes them from the job, from where they begin for this client.
     pub(super) fn take(job: &mut Job) -> Self {
-        let Streams { stdout, stderr } = Streams::take(job);
+        let (Streams { stdout, stderr }, began) = (Streams::take(job), job.began());
         Self {
-            stdout: Stream::new(stdout, Writer::stdout(), "stdout"),
-            stderr: Stream::new(stderr, Writer::stderr(), "stderr"),
+            stdout: Stream::new(stdout, began.stdout, Writer::stdout(), "stdout"),
+            stderr: Stream::new(stderr, began.stderr, Writer::stderr(), "stderr"),
         }
     }
 
@@ -116,16 +116,16 @@ struct Stream {
 }
 
 impl Stream {
-    fn new(source: Option<Unclosed>, writer: Writer, name: &'static str) -> Self {
+    fn new(source: Option<Unclosed>, came: u64, writer: Writer, name: &'static str) -> Self {
         Self {
             source,
             writer,
             name,
-            came: 0,
+            came,
             pending: Bytes::new(),
             reader_gone: false,
             recorder: Recorder::default(),
-            recorded: 0,
+            recorded: came,
         }
     }
 

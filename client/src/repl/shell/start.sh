@@ -10,12 +10,12 @@ case $kind in
     bash | zsh | sh | dash | ash | busybox | ksh | mksh) ;;
     *) shell=/bin/sh kind=sh ;;
 esac
-printf 'K%s\n%s\n%s\n%s\0' "$kind" "${SHELL##*/}" "${LOGNAME-}" "${HOME-}" >&9
 
-# new SERIAL UNIT: whether the unit was not begun before; was STATUS: what $? is to be; say STATUS: the report; keep TEXT: for `history`;
+# who: which shell this is, and whose; new SERIAL UNIT: whether the unit was not begun before; was STATUS: what $? is to be; say STATUS: the report; keep TEXT: for `history`;
 # names: what it knows by name, for completion
 __telex_boot='unset __telex_boot
-    __telex_serial=0 __telex_unit=0
+    __telex_who() { $__telex_by printf "K%s\n%s\n%s\n%s\n%s\0" "$__telex_status" "$__telex_kind" "${SHELL##*/}" "${LOGNAME-}" "${HOME-}" >&9; }
+    __telex_serial=0 __telex_unit=0 __telex_status=0
     __telex_new() { __telex_serial=$1; [ "$2" -gt "$__telex_unit" ] && __telex_unit=$2; }
     __telex_was() { return "$1"; }
     __telex_say() { $__telex_by printf "P%s %s %s %s\0" "$__telex_serial" "$__telex_unit" "$1" "$PWD" >&9; }
@@ -60,12 +60,14 @@ case $kind in
     bash | zsh) __telex_boot="__telex_by=builtin; $__telex_boot" ;;
     *) __telex_boot="__telex_by=command; $__telex_boot" ;;
 esac
+__telex_boot="__telex_kind=$kind; $__telex_boot
+    __telex_who"
 case $mode/$kind in
     terminal/bash)
         __telex_boot=$__telex_boot'
             __telex_keep() { builtin history -s -- "$1"; }
             __telex_prompt() { __telex_say "$?"; PS1= PS2= PS0=; }
-            __telex_end() { set -- "$?"; unset PROMPT_COMMAND; PROMPT_COMMAND=__telex_prompt; return "$1"; }
+            __telex_end() { set -- "$?"; __telex_status=$1; unset PROMPT_COMMAND; PROMPT_COMMAND=__telex_prompt; return "$1"; }
             set +o history +H
             __telex_end'
         set -- --noediting -l -i
@@ -74,7 +76,7 @@ case $mode/$kind in
         __telex_boot=$__telex_boot'
             __telex_keep() { builtin print -rs -- "$1"; }
             __telex_prompt() { __telex_say "$?"; PS1= PS2= RPS1=; }
-            __telex_end() { set -- "$?"; precmd_functions=(${precmd_functions:#__telex_prompt} __telex_prompt); return "$1"; }
+            __telex_end() { set -- "$?"; __telex_status=$1; precmd_functions=(${precmd_functions:#__telex_prompt} __telex_prompt); return "$1"; }
             typeset -ga precmd_functions
             unsetopt zle promptsp promptcr banghist
             setopt histignorespace interactivecomments
@@ -85,7 +87,7 @@ case $mode/$kind in
         # The prompt runs in a shell of its own, which finds the status of the one before it.
         __telex_boot=$__telex_boot'
             __telex_keep() { :; }
-            __telex_end() { set -- "$?"; PS1="\$(__telex_say \"\$?\")" PS2=; return "$1"; }
+            __telex_end() { set -- "$?"; __telex_status=$1; PS1="\$(__telex_say \"\$?\")" PS2=; return "$1"; }
             __telex_end'
         set -- -l -i
         [ "$kind" != busybox ] || set -- ash -l -i
