@@ -6,6 +6,7 @@
 //! - `listing`: `:jobs`; `settings`: `:set`
 //! - `copying` and `progress_bar`: `:put` and `:get`
 //! - `recording`: `:record`
+//! - `local_path`: the files here that these are told of
 //! - `completion`: what Tab offers
 //! - `syntax`: where commands begin and end
 //! - `shell`: the shell there, and so all that lasts from one line to the next
@@ -18,6 +19,7 @@ mod history;
 mod leaving;
 mod lines;
 mod listing;
+mod local_path;
 mod progress_bar;
 mod recording;
 mod running;

@@ -7,6 +7,7 @@ mod env;
 mod get;
 mod help;
 mod jobs;
+mod paths;
 mod put;
 mod quit;
 mod record;

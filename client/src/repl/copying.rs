@@ -1,14 +1,11 @@
 //! `:put` and `:get` at work: from what was asked for to what is said about it.
 
 use std::cell::Cell;
-use std::env;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 
 use common::job::Signal;
 
 use super::commands::{Copy, Way};
+use super::local_path::local;
 use super::progress_bar::Bar;
 use super::source::Source;
 use super::{Next, Stop, Work};
@@ -68,20 +65,5 @@ async fn carry_out(transfer: &Transfer<'_>, copy: &Copy) -> Result<Moved, Transf
     match copy.way {
         Way::Put => transfer.put(&local(&copy.from), to).await,
         Way::Get => transfer.get(&copy.from, &local(to)).await,
-    }
-}
-
-/// A path on this side, with `~` for the home directory.
-pub(super) fn local(written: &[u8]) -> PathBuf {
-    let path = Path::new(OsStr::from_bytes(written));
-    match (path.strip_prefix("~"), env::var_os("HOME")) {
-        (Ok(rest), Some(home)) if written == b"~" => Path::new(&home).join(rest),
-        (Ok(rest), Some(home)) => {
-            let slash = if written.ends_with(b"/") { "/" } else { "" };
-            let mut path = Path::new(&home).join(rest).into_os_string();
-            path.push(slash);
-            path.into()
-        }
-        _ => path.to_owned(),
     }
 }

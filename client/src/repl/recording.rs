@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use self::asciicast::Events;
 use super::commands::Record;
-use super::copying::local;
+use super::local_path::local;
 use super::{Next, Work};
 use crate::cli::terminal::{self, UNKNOWN};
 use crate::cli::{exit_code, report};

@@ -1,5 +1,6 @@
 //! What `:put` and `:get` are asked for.
 
+use super::paths::take_force;
 use super::{Builtin, BuiltinError, Word};
 
 /// In which direction.
@@ -34,19 +35,7 @@ A name that begins with a dash comes behind --.
 
 /// Options and one or two paths.
 pub(super) fn parse(way: Way, name: &'static str, words: &[Word]) -> Result<Builtin, BuiltinError> {
-    let (mut force, mut rest) = (false, words);
-    while let [first, more @ ..] = rest {
-        match first.as_slice() {
-            b"-f" => force = true,
-            b"--" => {
-                rest = more;
-                break;
-            }
-            [b'-', _, ..] => return Err(BuiltinError::Arguments(name)),
-            _ => break,
-        }
-        rest = more;
-    }
+    let (force, rest) = take_force(words).ok_or(BuiltinError::Arguments(name))?;
     match rest {
         [from] => Ok(Builtin::Copy(Copy { way, force, from: from.clone(), to: None })),
         [from, to] => Ok(Builtin::Copy(Copy { way, force, from: from.clone(), to: Some(to.clone()) })),

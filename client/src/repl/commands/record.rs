@@ -1,5 +1,6 @@
 //! `:record`: what is shown from now on goes into a file.
 
+use super::paths::take_force;
 use super::{Builtin, BuiltinError, Command, Completes, Word};
 
 /// What is asked for. The path is as it is written.
@@ -32,20 +33,13 @@ A file that is there is not replaced without -f. Nobody else can read it (mode 0
 ";
 
 fn parse(words: &[Word]) -> Result<Builtin, BuiltinError> {
-    let start = |path: &Word, force| Ok(Builtin::Record(Record::Start { path: path.clone(), force }));
-    let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-    match *words.as_slice() {
-        [] => Ok(Builtin::Record(Record::Stop)),
-        [b"-f", b"--", path] => start(&path.to_vec(), true),
-        [b"-f", path] if !is_option(path) => start(&path.to_vec(), true),
-        [b"--", path] => start(&path.to_vec(), false),
-        [path] if !is_option(path) => start(&path.to_vec(), false),
+    match take_force(words) {
+        Some((false, [])) => Ok(Builtin::Record(Record::Stop)),
+        Some((force, [path])) if !path.is_empty() => {
+            Ok(Builtin::Record(Record::Start { path: path.clone(), force }))
+        }
         _ => Err(BuiltinError::Arguments(COMMAND.name)),
     }
-}
-
-fn is_option(word: &[u8]) -> bool {
-    matches!(word, [] | [b'-', _, ..])
 }
 
 #[cfg(test)]
@@ -68,7 +62,8 @@ mod tests {
         assert_eq!(record(&["-f", "a"]), start("a", true));
         assert_eq!(record(&["--", "-f"]), start("-f", false));
         assert_eq!(record(&["-f", "--", "-f"]), start("-f", true));
-        for wrong in [&["-f"][..], &["-x", "a"], &["a", "b"], &["--"], &[""], &["-f", "-f"]] {
+        assert_eq!(record(&["--"]), Ok(Builtin::Record(Record::Stop)));
+        for wrong in [&["-f"][..], &["-x", "a"], &["a", "b"], &[""], &["-f", "-f"]] {
             assert_eq!(record(wrong), Err(BuiltinError::Arguments("record")), "{wrong:?}");
         }
     }
