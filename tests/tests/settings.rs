@@ -39,7 +39,10 @@ fn what_is_wrong_in_the_servers_file_is_said_by_the_server_and_by_check() {
         ("listen = [", ":1: "),
         ("[audit]\n[audit]\n", ":2: "),
         ("host_key = \"relative\"\n", ":1: "),
-        ("[audit]\nto = \"/nonexistent/audit\"\n", "cannot open the audit trail /nonexistent/audit"),
+        (
+            "listen = [\"127.0.0.1:0\"]\n[audit]\nto = \"/nonexistent/audit\"\n",
+            "cannot open the audit trail /nonexistent/audit",
+        ),
         ("listen = [\"0.0.0.0:0\"]\nauthorized_keys = \"/nonexistent/keys\"\n", "no key is authorised"),
     ] {
         let sandbox = Sandbox::with_keys();
