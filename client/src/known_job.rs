@@ -235,7 +235,7 @@ impl<'a> KnownJob<'a> {
         let [stdout, stderr] = from.positions();
         let position = |stream| match stream {
             StreamId::Stderr => stderr,
-            // Whoever reads reports from the middle of one does not understand it; each begins where it was written.
+            // What was reported before was for another client.
             StreamId::Control => Position::Newest,
             StreamId::Stdin | StreamId::Stdout => stdout,
         };

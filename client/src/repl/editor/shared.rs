@@ -49,17 +49,17 @@ impl Shared {
 
     /// What the terminal may get.
     pub(crate) fn style(&self) -> Style {
-        Style::choose(self.looks.lock().unwrap_or_else(PoisonError::into_inner).colour)
+        Style::choose(self.lock_looks().colour)
     }
 
     /// How the prompt is to look.
     pub(crate) fn looks(&self) -> PromptSettings {
-        self.looks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_looks().clone()
     }
 
     /// Changes that; the next prompt shows it.
     pub(crate) fn change_looks(&self, change: impl FnOnce(&mut PromptSettings)) {
-        change(&mut self.looks.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.lock_looks());
     }
 
     /// `repaint` is how the editor draws the prompt again.
@@ -97,6 +97,10 @@ impl Shared {
             self.left_out.fetch_add(left_out + 1, Ordering::Relaxed);
         }
         line
+    }
+
+    fn lock_looks(&self) -> MutexGuard<'_, PromptSettings> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, PromptData> {
