@@ -49,6 +49,7 @@ impl Input<'_> {
                 }
             };
             let Some(bytes) = next else { break };
+            self.resize_first(master);
             self.lock().rest = bytes;
         }
         let last = self.lock().last;
@@ -59,6 +60,14 @@ impl Input<'_> {
             end.advance(typed);
         }
         Ok(())
+    }
+
+    /// What is typed behind a change of size is read by programs that know of it, as over one ordered channel (RFC 4254, 6.7).
+    fn resize_first(&self, master: &Arc<OwnedFd>) {
+        if let Some(size) = self.job.orders.take_size() {
+            // The system refuses none of a terminal that is there.
+            process::resize(master, size).ok();
+        }
     }
 
     /// Types the rest of what was taken; `false` if nobody can read it any more.
