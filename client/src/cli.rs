@@ -15,7 +15,7 @@
 //! - `report`, `failure`, `exit_code`: what the user gets to know; `style`: how it looks
 
 pub(crate) mod args;
-mod attach;
+pub(crate) mod attach;
 mod call;
 pub(crate) mod connection;
 pub(crate) mod detach_keys;
@@ -43,7 +43,7 @@ pub(crate) mod screen;
 mod shell;
 pub(crate) mod signals;
 mod startup;
-mod style;
+pub(crate) mod style;
 mod target;
 mod tell_jobs;
 pub(crate) mod terminal;

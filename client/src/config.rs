@@ -103,6 +103,11 @@ impl ClientConfig {
         nearest(name, self.hosts.keys().map(Borrow::borrow))
     }
 
+    /// What the user calls servers.
+    pub(crate) fn host_names(&self) -> impl Iterator<Item = String> {
+        self.hosts.keys().map(ToString::to_string)
+    }
+
     /// What is known of the server that the user calls `name`.
     pub(crate) fn host(&self, name: &str) -> Option<&HostEntry> {
         self.hosts.get(name)

@@ -1,9 +1,11 @@
 //! The REPL: line after line, from a person at the terminal or from a script, run by one shell on the server.
 //!
 //! - `source`: a person or a script; `lines`: one line after the other; `editor` and `history` for a person
-//! - `running`: a line at work; `leaving`: the end of a session
+//! - `session`: a shell on a server, and the way there
+//! - `running`: a line at work; `leaving`: the end of it all
 //! - `commands`: lines that begin with a colon
-//! - `listing`: `:jobs`; `settings`: `:set`
+//! - `listing`: `:jobs`; `attaching`: `:fg`; `settings`: `:set`
+//! - `hosts`: `:host`, and what becomes of the others when a session ends
 //! - `copying` and `progress_bar`: `:put` and `:get`
 //! - `recording`: `:record`
 //! - `local_path`: the files here that these are told of
@@ -11,11 +13,13 @@
 //! - `syntax`: where commands begin and end
 //! - `shell`: the shell there, and so all that lasts from one line to the next
 
+mod attaching;
 mod commands;
 mod completion;
 mod copying;
 mod editor;
 mod history;
+mod hosts;
 mod leaving;
 mod lines;
 mod listing;
@@ -23,6 +27,7 @@ mod local_path;
 mod progress_bar;
 mod recording;
 mod running;
+mod session;
 mod settings;
 mod shell;
 mod source;
@@ -40,8 +45,10 @@ use self::commands::Builtin;
 use self::completion::{Asking, Need, Place};
 use self::lines::{Line, Lines};
 use self::recording::Recorder;
-use self::shell::{Idle, Mode, Prompt, Shell, Task};
+use self::session::{Opening, Session};
+use self::shell::{Idle, Task};
 use self::source::{Opened, Source};
+use crate::JobSummary;
 use crate::cli::args::{Options, ReplOptions};
 use crate::cli::connection::Connection;
 use crate::cli::exit_code;
@@ -50,7 +57,6 @@ use crate::cli::foreground::ends_us;
 use crate::cli::report::{self, Reporter};
 use crate::cli::signals::Signals;
 use crate::cli::terminal;
-use crate::{Client, JobSummary};
 
 /// Runs the REPL; the exit code.
 pub(crate) async fn repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) -> u8 {
@@ -66,21 +72,19 @@ pub(crate) async fn repl(options: &Options, repl: &ReplOptions, reporter: &Repor
 async fn try_repl(options: &Options, repl: &ReplOptions, reporter: &Reporter) -> Result<u8, Failure> {
     let source = Source::choose(repl);
     let opened = source.open()?;
-    let connection = Connection::open(options, reporter.program()).await?;
-    let lines = opened.lines(&connection)?;
-    // Until now a signal ends us, which is right while there is nothing to be left in order.
-    let (shell, prompt, signals) = match open(&connection.client, source, repl).await {
-        Ok(opened) => opened,
-        Err(failure) => {
-            connection.close().await;
-            return Err(failure);
-        }
+    let opening = Opening {
+        server: &options.server,
+        mode: source.mode(),
+        shell: repl.shell.as_deref(),
+        program: reporter.program(),
     };
-    let work =
-        Work { errexit: repl.errexit, ..Work::new(&connection, shell, prompt, signals, reporter, source) };
-    let code = work.go_on(lines, None).await;
-    connection.close().await;
-    Ok(code)
+    let connection = Connection::open(&options.server, reporter.program()).await?;
+    let lines = opened.lines(&connection)?;
+    let session = opening.start(connection).await?;
+    // Until now a signal ends us, which is right while there is nothing to be left in order.
+    let signals = Signals::install()?;
+    let work = Work { errexit: repl.errexit, ..Work::new(session, opening, signals, reporter, source) };
+    Ok(work.go_on(lines, None).await)
 }
 
 /// Whether there is somebody to be prompted.
@@ -94,42 +98,32 @@ pub(crate) fn is_shell(job: &JobSummary) -> bool {
 }
 
 /// Goes on at the prompt whose shell is the job `id`, over this connection; the exit code.
-///
-/// # Errors
-/// [`Failure`], and then it is not gone on with.
-pub(crate) async fn resume(connection: &Connection, id: JobId, reporter: &Reporter) -> Result<u8, Failure> {
-    let lines = Opened::Terminal.lines(connection)?;
-    let (shell, signals) = (Shell::take_over(&connection.client, id).await?, Signals::install()?);
-    let work = Work::new(connection, shell, Prompt::default(), signals, reporter, Source::Terminal);
+pub(crate) async fn resume(
+    options: &Options,
+    connection: Connection,
+    id: JobId,
+    reporter: &Reporter,
+) -> Result<u8, Failure> {
+    let source = Source::Terminal;
+    let lines = Opened::Terminal.lines(&connection)?;
+    let opening =
+        Opening { server: &options.server, mode: source.mode(), shell: None, program: reporter.program() };
+    let session = Session::resume(connection, id).await?;
+    let work = Work::new(session, opening, Signals::install()?, reporter, source);
     Ok(work.go_on(lines, Some(Task::Finish)).await)
-}
-
-async fn open(
-    client: &Client,
-    source: Source<'_>,
-    repl: &ReplOptions,
-) -> Result<(Shell, Prompt, Signals), Failure> {
-    let mode = match source {
-        Source::Terminal => Mode::Terminal,
-        Source::Stdin | Source::File(_) => Mode::Script,
-    };
-    let (shell, prompt) = Shell::open(client, mode, repl.shell.as_deref()).await?;
-    Ok((shell, prompt, Signals::install()?))
 }
 
 /// A REPL at work.
 struct Work<'a> {
-    client: &'a Client,
-    shell: Shell,
-    /// How the last line has left the shell.
-    prompt: Prompt,
+    /// Where lines go.
+    session: Session,
+    /// The others that are open, the one that was used last at the end.
+    others: Vec<Session>,
+    opening: Opening<'a>,
     signals: Signals,
     reporter: &'a Reporter,
     source: Source<'a>,
     errexit: bool,
-    /// What the user calls the server.
-    name: &'a str,
-    connection: &'a Connection,
     /// Whether the user was told what leaving ends.
     warned: bool,
     /// Of the line that is read or run.
@@ -144,6 +138,8 @@ struct Work<'a> {
 /// What ends the REPL from outside.
 enum Stop {
     Failure(Failure),
+    /// There is no shell any more that lines could go to.
+    Shell(Failure),
     Signal(Signal),
 }
 
@@ -166,29 +162,27 @@ enum Next {
     Line,
     Leave(u8),
     Detach,
+    /// The shell has ended by itself, with this.
+    Over(u8),
 }
 
 impl<'a> Work<'a> {
     fn new(
-        connection: &'a Connection,
-        mut shell: Shell,
-        prompt: Prompt,
+        session: Session,
+        opening: Opening<'a>,
         signals: Signals,
         reporter: &'a Reporter,
         source: Source<'a>,
     ) -> Self {
         let recorder = Recorder::default();
-        shell.record(recorder.clone());
         Self {
-            client: &connection.client,
-            shell,
-            prompt,
+            session: session.recorded(&recorder),
+            others: Vec::new(),
+            opening,
             signals,
             reporter,
             source,
             errexit: false,
-            name: &connection.name,
-            connection,
             warned: false,
             number: 0,
             code: 0,
@@ -208,20 +202,21 @@ impl<'a> Work<'a> {
                 return self.detach().await;
             }
             Err(Stop::Signal(signal)) => exit_code::of_signal(signal),
-            Err(Stop::Failure(failure)) => {
+            Err(Stop::Failure(failure) | Stop::Shell(failure)) => {
                 self.fail(failure);
                 exit_code::FAILED
             }
         };
         self.end_recording();
+        self.close().await;
         code
     }
 
     /// Says what is not as the user may expect it, and has the prompt know what does not change.
     fn introduce(&self, lines: &Lines) {
-        let kind = self.shell.kind();
+        let kind = self.session.shell.kind();
         lines.change_prompt(|prompt| {
-            self.name.clone_into(&mut prompt.host);
+            self.session.name().clone_into(&mut prompt.host);
             prompt.user =
                 Some(String::from_utf8_lossy(&kind.user).into_owned()).filter(|user| !user.is_empty());
             prompt.home = Some(kind.home.clone());
@@ -237,37 +232,49 @@ impl<'a> Work<'a> {
     /// Runs lines until there are no more or one says so.
     async fn run(&mut self, first: Option<Task<'_>>, lines: &mut Lines) -> Result<Left, Stop> {
         let mut next = match first {
-            Some(task) => self.task(task, lines).await?,
-            None => Next::Line,
+            Some(task) => self.task(task, lines).await,
+            None => Ok(Next::Line),
         };
         self.introduce(lines);
         loop {
             match next {
-                Next::Line => {}
-                Next::Leave(code) => return Ok(Left::With(code)),
-                Next::Detach => return Ok(Left::Detached),
+                Ok(Next::Line) => {}
+                Ok(Next::Leave(code)) => return Ok(Left::With(code)),
+                Ok(Next::Detach) => return Ok(Left::Detached),
+                Ok(Next::Over(code)) if self.falls_back() => self.fall_back(code, lines).await,
+                Err(Stop::Shell(failure)) if self.falls_back() => {
+                    self.fail(failure);
+                    self.fall_back(exit_code::FAILED, lines).await;
+                }
+                Ok(Next::Over(code)) => return Ok(Left::With(code)),
+                Err(stop) => return Err(stop),
             }
             lines.change_prompt(|prompt| {
-                self.prompt.directory.clone_into(&mut prompt.directory);
+                self.session.prompt.directory.clone_into(&mut prompt.directory);
                 prompt.status = self.code;
                 prompt.took = self.took;
             });
-            let line = self.next_line(lines).await?;
-            self.number = lines.number();
-            next = match line {
-                Line::Text(text) => self.timed_line(&text, lines).await?,
-                Line::Cleared => Next::Line,
-                Line::End if self.must_ask().await => Next::Line,
-                Line::End => Next::Leave(self.last_code()),
-                Line::Failed(error) => return Err(self.source.failure(error).into()),
-            };
+            next = self.read_and_run(lines).await;
+        }
+    }
+
+    async fn read_and_run(&mut self, lines: &mut Lines) -> Result<Next, Stop> {
+        let line = self.next_line(lines).await?;
+        self.number = lines.number();
+        match line {
+            Line::Text(text) => self.timed_line(&text, lines).await,
+            Line::Cleared => Ok(Next::Line),
+            Line::End if self.must_ask().await => Ok(Next::Line),
+            Line::End => Ok(Next::Leave(self.last_code())),
+            Line::Failed(error) => Err(self.source.failure(error).into()),
         }
     }
 
     async fn next_line(&mut self, lines: &mut Lines) -> Result<Line, Stop> {
-        let mut line = self.client.line();
-        let (directory, home) = (self.prompt.directory.clone(), self.shell.kind().home.clone());
-        let place = Place { client: self.client, directory: &directory, home: &home };
+        let Self { session: Session { connection, shell, prompt }, signals, source, recorder, .. } = self;
+        let client = &connection.client;
+        let (mut line, home) = (client.line(), shell.kind().home.clone());
+        let place = Place { client, directory: &prompt.directory, home: &home };
         let mut asking = lines.asking(place);
         loop {
             let is_down = matches!(*line.borrow_and_update(), crate::Line::Down { .. });
@@ -277,25 +284,25 @@ impl<'a> Work<'a> {
                     lines.forget_answers();
                     return Ok(line);
                 }
-                happened = self.shell.idle() => match happened {
+                happened = shell.idle() => match happened {
                     Idle::Lines(written) => {
                         let written = String::from_utf8_lossy(&written);
                         written.lines().for_each(|line| {
                             let shown = lines.print_above(line);
-                            self.recorder.text(&format!("{shown}\n"));
+                            recorder.text(&format!("{shown}\n"));
                         });
                     }
                     Idle::Names(names) => {
                         asking.as_mut().into_iter().for_each(|asking| asking.take_names(names.clone()));
                     }
-                    Idle::Over(end) => return Err(self.over(end).await.into()),
+                    Idle::Over(end) => return Err(Stop::Shell(session::over(client, shell, end).await)),
                     Idle::Broken(failure) => return Err(failure.into()),
                 },
-                signal = self.signals.next() => {
-                    check(self.source, signal)?;
+                signal = signals.next() => {
+                    check(*source, signal)?;
                     lines.interrupted();
                 }
-                Need::Names = completed(asking.as_mut()) => self.shell.ask_names(),
+                Need::Names = completed(asking.as_mut()) => shell.ask_names(),
                 // It is never dropped while there is a client.
                 Ok(()) = line.changed() => {}
             }
@@ -328,22 +335,30 @@ impl<'a> Work<'a> {
             Some(Ok(Builtin::Record(record))) => return Ok(self.record(&record)),
             Some(Ok(Builtin::Set(set))) => self.set(set, lines)?,
             Some(Ok(Builtin::Jobs)) => return self.list_jobs().await,
+            Some(Ok(Builtin::Fg(wanted))) => return self.attach(wanted.as_ref()).await,
+            Some(Ok(Builtin::Host(wanted))) => return self.host(wanted.as_deref(), lines).await,
             Some(Ok(Builtin::Detach)) => return Ok(self.may_detach()),
             Some(Ok(Builtin::Help(text))) => {
                 self.show(&format!("{text}\n"))?;
-                self.code = 0;
+                self.done(0);
             }
             Some(Err(error)) => {
                 self.complain(error);
-                self.code = exit_code::FAILED;
+                self.done(exit_code::FAILED);
             }
         }
         Ok(self.after(None))
     }
 
+    /// A line that no shell has run has come to `code`, which is `$?` from now on.
+    fn done(&mut self, code: u8) {
+        self.code = code;
+        self.session.shell.set_status(code);
+    }
+
     /// What follows a line that is done, during which `signal` may have come.
     fn after(&self, signal: Option<Signal>) -> Next {
-        match signal.filter(|signal| ends_us(*signal)) {
+        match signal.filter(|signal| ends_us(*signal) && check(self.source, *signal).is_err()) {
             Some(signal) => Next::Leave(exit_code::of_signal(signal)),
             None if self.errexit && self.code != 0 => Next::Leave(self.code),
             None => Next::Line,

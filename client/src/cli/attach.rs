@@ -16,7 +16,7 @@ use super::report::Reporter;
 use super::signals::Signals;
 use super::terminal::{self, Entry, Traces};
 use crate::error::Error;
-use crate::{From, KnownJob, Position, repl};
+use crate::{From, Job, KnownJob, Position, repl};
 
 /// How much of what was written last is looked at for what is switched on. What full-screen programs have been writing for longer
 /// than that is not worth the time that it would take.
@@ -30,69 +30,117 @@ struct RemoteTerminal {
 }
 
 /// What is attached to.
-enum Found<'a> {
-    Call(Box<Call<'a>>),
+enum Found {
+    Job(Box<Held>),
     /// The shell of a prompt, which comes back with it.
-    Prompt(Connection, JobId),
+    Prompt(JobId),
+}
+
+/// A job that this client has from now on, and what that is to have here.
+pub(crate) struct Held {
+    job: Job,
+    input: Input,
+    terminal: Option<Entry>,
 }
 
 /// Attaches to the job; the exit code.
 pub(crate) async fn attach(options: &Options, attach: &AttachOptions, reporter: &Reporter) -> u8 {
     let narrator = attach.shown.json.then(Narrator::new);
-    match find(options, attach, reporter).await {
-        Ok(Found::Call(call)) => call.follow(narrator).await,
-        Ok(Found::Prompt(connection, id)) => {
-            let resumed = Box::pin(repl::resume(&connection, id, reporter)).await;
-            connection.close().await;
-            resumed.unwrap_or_else(|failure| {
-                reporter.fail(&failure);
-                exit_code::FAILED
-            })
+    let failure = match find(options, attach, reporter).await {
+        Ok((connection, Found::Prompt(id))) => {
+            match Box::pin(repl::resume(options, connection, id, reporter)).await {
+                Ok(code) => return code,
+                Err(failure) => failure,
+            }
         }
+        Ok((connection, Found::Job(held))) => match signals(attach, &held) {
+            Ok(mut signals) => {
+                let call = held.call(&connection, attach, &mut signals, reporter);
+                let called = call.follow(narrator).await;
+                connection.part(called.parting).await;
+                return called.code;
+            }
+            Err(failure) => failure,
+        },
+        Err(failure) => failure,
+    };
+    reporter.fail(&failure);
+    tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
+    exit_code::FAILED
+}
+
+/// Who only looks on leaves as any program does, unless there is something to be put right then.
+fn signals(attach: &AttachOptions, held: &Held) -> Result<Signals, Failure> {
+    if attach.read_only && held.terminal.is_none() { Ok(Signals::none()) } else { Signals::install() }
+}
+
+async fn find(
+    options: &Options,
+    attach: &AttachOptions,
+    reporter: &Reporter,
+) -> Result<(Connection, Found), Failure> {
+    // Before anything else: what cannot be read is said before the server is asked.
+    let own = Held::own(attach)?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
+    if let Some(id) = prompt(&connection, attach).await {
+        return Ok((connection, Found::Prompt(id)));
+    }
+    match Held::take(&connection, attach, own, reporter).await {
+        Ok(held) => Ok((connection, Found::Job(Box::new(held)))),
         Err(failure) => {
-            reporter.fail(&failure);
-            tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
-            exit_code::FAILED
+            connection.end().await;
+            Err(failure)
         }
     }
 }
 
-async fn find<'a>(
-    options: &Options,
-    attach: &'a AttachOptions,
-    reporter: &'a Reporter,
-) -> Result<Found<'a>, Failure> {
-    let reads = !attach.no_stdin && !attach.read_only;
-    // Before anything else: what cannot be read is said before the server is asked.
-    let own = if reads { Input::own()? } else { Input::Nothing };
-    let connection = Connection::open(options, reporter.program()).await?;
-    if let Some(id) = prompt(&connection, attach).await {
-        return Ok(Found::Prompt(connection, id));
+impl Held {
+    /// What there is here for the job to read.
+    ///
+    /// # Errors
+    /// [`Failure::Input`].
+    pub(crate) fn own(attach: &AttachOptions) -> Result<Input, Failure> {
+        if attach.no_stdin || attach.read_only { Ok(Input::Nothing) } else { Input::own() }
     }
-    let found = take_hold(connection.client.job(attach.job.clone()), attach, reporter).await;
-    let (job, terminal) = match found {
-        Ok(found) => found,
-        Err(error) => {
-            connection.end().await;
-            return Err(error.into());
+
+    /// Becomes the client of the job, which gets `own` to read unless it has the terminal.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn take(
+        connection: &Connection,
+        attach: &AttachOptions,
+        own: Input,
+        reporter: &Reporter,
+    ) -> Result<Self, Failure> {
+        let (job, terminal) = take_hold(connection.client.job(attach.job.clone()), attach, reporter).await?;
+        let input = if terminal.is_some_and(|terminal| terminal.keys) { Input::own_keys()? } else { own };
+        Ok(Self { job, input, terminal })
+    }
+
+    /// It in the foreground.
+    pub(crate) fn call<'a>(
+        self,
+        connection: &'a Connection,
+        attach: &'a AttachOptions,
+        signals: &'a mut Signals,
+        reporter: &'a Reporter,
+    ) -> Call<'a> {
+        let Self { job, input, terminal } = self;
+        Call {
+            connection,
+            job,
+            input,
+            stdin_began: 0,
+            signals,
+            shown: &attach.shown,
+            timeout: None,
+            late: beginning(attach, terminal.as_ref()) == Beginning::Oldest,
+            read_only: attach.read_only,
+            terminal,
+            reporter,
         }
-    };
-    let input = if terminal.is_some_and(|terminal| terminal.keys) { Input::own_keys()? } else { own };
-    // Who only looks on leaves as any program does, unless there is something to be put right then.
-    let signals = if attach.read_only && terminal.is_none() { Signals::none() } else { Signals::install()? };
-    Ok(Found::Call(Box::new(Call {
-        connection,
-        job,
-        input,
-        stdin_began: 0,
-        signals,
-        shown: &attach.shown,
-        timeout: None,
-        late: beginning(attach, terminal.as_ref()) == Beginning::Oldest,
-        read_only: attach.read_only,
-        terminal,
-        reporter,
-    })))
+    }
 }
 
 /// The shell of a prompt, if that is what is meant, and there is somebody to be prompted. A server that does not say is asked for a job.
@@ -111,7 +159,7 @@ async fn take_hold(
     known: KnownJob<'_>,
     attach: &AttachOptions,
     reporter: &Reporter,
-) -> Result<(crate::Job, Option<Entry>), Error> {
+) -> Result<(Job, Option<Entry>), Error> {
     let is_shown = !attach.shown.json && (isatty(stdin()) || isatty(stdout()));
     let remote = if is_shown { remote_terminal(&known).await? } else { None };
     let entry = remote.map(|_| Entry {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 use super::args::Shown;
-use super::connection::Connection;
+use super::connection::{Connection, Parting};
 use super::detach_keys::DetachKeys;
 use super::exit_code;
 use super::failure::Failure;
@@ -43,12 +43,12 @@ const LEFT_OPEN: &str = "a background process still holds the output open; \
 
 /// A job that the server has been asked for, and all that belongs to it here.
 pub(crate) struct Call<'a> {
-    pub(crate) connection: Connection,
+    pub(crate) connection: &'a Connection,
     pub(crate) job: Job,
     pub(crate) input: Input,
     /// What the command had to read before.
     pub(crate) stdin_began: u64,
-    pub(crate) signals: Signals,
+    pub(crate) signals: &'a mut Signals,
     pub(crate) shown: &'a Shown,
     /// The limit that was asked for, for people.
     pub(crate) timeout: Option<Duration>,
@@ -61,9 +61,36 @@ pub(crate) struct Call<'a> {
     pub(crate) reporter: &'a Reporter,
 }
 
+/// What a call comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Called {
+    /// The exit code.
+    pub(crate) code: u8,
+    /// How the connection may be parted with.
+    pub(crate) parting: Parting,
+    /// What has ended the call before its job was over, if that was a signal.
+    pub(crate) signal: Option<Signal>,
+}
+
+impl Called {
+    /// Nothing is left to be said.
+    fn over(code: u8) -> Self {
+        Self { code, parting: Parting::End, signal: None }
+    }
+
+    /// What was said of the job has still to be heard.
+    fn left(code: u8) -> Self {
+        Self { code, parting: Parting::Close, signal: None }
+    }
+
+    fn signaled(self, signal: Signal) -> Self {
+        Self { code: exit_code::of_signal(signal), signal: Some(signal), ..self }
+    }
+}
+
 impl Call<'_> {
-    /// Stays with the job until it is over or left; the exit code.
-    pub(crate) async fn follow(mut self, narrator: Option<Narrator>) -> u8 {
+    /// Stays with the job until it is over or left.
+    pub(crate) async fn follow(mut self, narrator: Option<Narrator>) -> Called {
         let keyboard = self.keyboard();
         let ending = self.attend(narrator.as_ref(), keyboard.as_ref()).await;
         if let Some(keyboard) = keyboard {
@@ -73,8 +100,7 @@ impl Call<'_> {
             Ok(ending) => ending,
             Err(signal) => {
                 report::end_echo(Some(signal));
-                self.leave(narrator).await;
-                return exit_code::of_signal(signal);
+                return self.leave(narrator).await.signaled(signal);
             }
         };
         match ending {
@@ -91,21 +117,18 @@ impl Call<'_> {
             Ending::Left => {
                 report::end_echo(Some(Signal::INT));
                 self.reporter.say(format_args!("interrupted twice: {}", self.parting()));
-                self.leave(narrator).await;
-                exit_code::INTERRUPTED
+                self.leave(narrator).await
             }
             Ending::Escaped => {
                 report::end_echo(Some(Signal::INT));
                 self.reporter.say(self.parting());
-                self.leave(narrator).await;
-                exit_code::INTERRUPTED
+                self.leave(narrator).await
             }
             Ending::Unanswered(signal) => {
                 report::end_echo(Some(signal));
                 let why = if self.is_down() { "the line is not back" } else { "the server does not answer" };
                 self.reporter.say(format_args!("{why}: {}", self.unheard()));
-                self.leave(narrator).await;
-                exit_code::of_signal(signal)
+                self.leave(narrator).await.signaled(signal)
             }
             Ending::CutShort { result, signal } => {
                 report::end_echo(Some(signal));
@@ -114,8 +137,7 @@ impl Call<'_> {
                     self.settle(&finished);
                     tell_last(narrator, &Event::Ended(Ended::reported(self.job.id(), &finished))).await;
                 }
-                self.connection.end().await;
-                exit_code::of_signal(signal)
+                Called::over(exit_code::FAILED).signaled(signal)
             }
             Ending::Detached => {
                 report::end_echo(Some(Signal::INT));
@@ -125,8 +147,7 @@ impl Call<'_> {
                 let fate =
                     if self.goes_on() { self.goes_on_there() } else { "the job is being ended".to_owned() };
                 self.reporter.fail(&Failure::Broken { failure: Box::new(failure), fate });
-                self.leave(narrator).await;
-                exit_code::FAILED
+                Called { code: exit_code::FAILED, ..self.leave(narrator).await }
             }
         }
     }
@@ -221,7 +242,8 @@ impl Call<'_> {
         let is_on_terminal = terminal.is_some();
         // What somebody does who only looks on is not the job's business.
         let mut others = Signals::none();
-        let (signals, own) = if read_only { (&mut others, Some(signals)) } else { (signals, None) };
+        let (signals, own) =
+            if read_only { (&mut others, Some(&mut **signals)) } else { (&mut **signals, None) };
         let hands = Hands { signals, keyboard, terminal: terminal.as_mut(), kept: &kept };
         let mut status = LineStatus::new(client, &connection.name, reporter);
         let repaint = || {
@@ -239,24 +261,23 @@ impl Call<'_> {
         }
     }
 
-    async fn finish(mut self, finished: &Finished, relayed: Relayed, narrator: Option<Narrator>) -> u8 {
+    async fn finish(mut self, finished: &Finished, relayed: Relayed, narrator: Option<Narrator>) -> Called {
         self.settle(finished);
         let event = Event::Ended(Ended::reported(self.job.id(), finished));
-        match unless_signaled(&mut self.signals, tell(narrator, &event)).await {
+        match unless_signaled(self.signals, tell(narrator, &event)).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {
                 self.reporter.fail(&failure);
-                return exit_code::FAILED;
+                return Called::over(exit_code::FAILED);
             }
             Err(signal) => {
                 report::end_echo(Some(signal));
                 self.reporter.say(CUT_SHORT);
-                return exit_code::of_signal(signal);
+                return Called::over(exit_code::FAILED).signaled(signal);
             }
         }
         self.remark(finished, relayed);
-        self.connection.end().await;
-        exit_code::of_outcome(&finished.outcome)
+        Called::over(exit_code::of_outcome(&finished.outcome))
     }
 
     /// Leaves our stdin where the command has left it.
@@ -265,7 +286,7 @@ impl Call<'_> {
         mem::replace(&mut self.input, Input::Nothing).settle(consumed);
     }
 
-    async fn lose(self, error: Error, narrator: Option<Narrator>) -> u8 {
+    async fn lose(self, error: Error, narrator: Option<Narrator>) -> Called {
         let id = self.job.id();
         let ran = matches!(self.job.started().await, Ok(Some(_)));
         if let Error::Superseded { .. } = error {
@@ -280,12 +301,11 @@ impl Call<'_> {
             self.reporter.fail(&failure);
             tell_last(narrator, &Event::Ended(Ended::lost(id, failure.to_string()))).await;
         }
-        self.connection.end().await;
-        exit_code::FAILED
+        Called::over(exit_code::FAILED)
     }
 
     /// Leaves the job to the server, where it goes on.
-    async fn detach(self, narrator: Option<Narrator>) -> u8 {
+    async fn detach(self, narrator: Option<Narrator>) -> Called {
         let (id, come_back) = (self.job.id().clone(), self.come_back());
         let kept_already = self.goes_on();
         match time::timeout(KEEP, self.job.detach()).await {
@@ -294,27 +314,24 @@ impl Call<'_> {
             Ok(Err(error @ Error::Declined { .. })) => {
                 self.reporter.say(format_args!("{}; the server ends it", report::explain(&error)));
                 tell_last(narrator, &Event::Ended(Ended::cancelled(&id))).await;
-                self.connection.close().await;
-                return exit_code::FAILED;
+                return Called::left(exit_code::FAILED);
             }
             Ok(Err(_)) | Err(_) => {
                 self.reporter.say(format_args!(
                     "left, but the server does not say that it keeps job {id}: see what became of it with `{come_back}`"
                 ));
                 tell_last(narrator, &Event::Detached { id: &id }).await;
-                self.connection.close().await;
-                return exit_code::FAILED;
+                return Called::left(exit_code::FAILED);
             }
         }
         self.reporter
             .say(format_args!("detached: job {id} goes on at {}; {come_back}", self.connection.name));
         tell_last(narrator, &Event::Detached { id: &id }).await;
-        self.connection.close().await;
-        0
+        Called::left(0)
     }
 
     /// Leaves a job that is not known to be over. It goes on if that was agreed; else the server ends it.
-    async fn leave(self, narrator: Option<Narrator>) {
+    async fn leave(self, narrator: Option<Narrator>) -> Called {
         let (id, goes_on) = (self.job.id().clone(), self.goes_on());
         let is_down = self.is_down();
         if goes_on {
@@ -330,7 +347,7 @@ impl Call<'_> {
             };
             tell_last(narrator, &Event::Ended(event)).await;
         }
-        self.connection.close().await;
+        Called::left(exit_code::INTERRUPTED)
     }
 
     /// Whether the job goes on when this client leaves.

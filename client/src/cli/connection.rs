@@ -4,7 +4,7 @@ use common::config::Places;
 use common::endpoint::Endpoint;
 use common::job::JobId;
 
-use super::args::Options;
+use super::args::ServerOptions;
 use super::embedded::Server;
 use super::failure::Failure;
 use super::target::{LOCAL, Place};
@@ -13,6 +13,15 @@ use crate::access::known_hosts_path;
 use crate::config::{ClientConfig, PromptSettings};
 use crate::error::{Distrust, Error};
 use crate::{Access, Client, UnknownHosts};
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// Nothing is left to be said: the system closes the socket with the program.
+    End,
+    /// What is still to be said is said first, such as that a job is to end.
+    Close,
+}
 
 /// A connection, from the command line's point of view.
 #[derive(Debug)]
@@ -28,12 +37,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the server that `options` asks for.
+    /// Connects to the server that is asked for.
     ///
     /// # Errors
     /// [`Failure`].
-    pub(crate) async fn open(options: &Options, program: &str) -> Result<Self, Failure> {
-        if options.server.embedded {
+    pub(crate) async fn open(server: &ServerOptions, program: &str) -> Result<Self, Failure> {
+        if server.embedded {
             return Self::open_embedded(program);
         }
         let places = Places::of_user();
@@ -42,12 +51,12 @@ impl Connection {
             // The local server may be found without a home.
             Err(_) => ClientConfig::default(),
         };
-        let place = Place::resolve(options.server.host.as_deref(), &config)?;
+        let place = Place::resolve(server.host.as_deref(), &config)?;
         let client = match &place.target.endpoint {
             Endpoint::Unix(_) => {
                 Client::connect(&place.target).await.map_err(|error| place.failure(error))?
             }
-            Endpoint::Tcp { .. } => open_tcp(options, &place, &places.map_err(Error::from)?).await?,
+            Endpoint::Tcp { .. } => open_tcp(server, &place, &places.map_err(Error::from)?).await?,
         };
         let address = place.target.endpoint.to_string();
         Ok(Self { client, name: place.name, address, prompt: config.prompt, server: None })
@@ -73,17 +82,22 @@ impl Connection {
         format!("{program} {host}attach {id}")
     }
 
-    /// Ends it when nothing is left to be said: the system closes the socket with the program.
+    /// [`Parting::End`].
     pub(crate) async fn end(self) {
-        drop(self.client);
-        if let Some(server) = self.server {
-            server.wait().await;
-        }
+        self.part(Parting::End).await;
     }
 
-    /// Says first what is still to be said, such as that a job is to end.
+    /// [`Parting::Close`].
     pub(crate) async fn close(self) {
-        self.client.close().await;
+        self.part(Parting::Close).await;
+    }
+
+    /// Ends it.
+    pub(crate) async fn part(self, parting: Parting) {
+        match parting {
+            Parting::End => drop(self.client),
+            Parting::Close => self.client.close().await,
+        }
         if let Some(server) = self.server {
             server.wait().await;
         }
@@ -91,9 +105,9 @@ impl Connection {
 }
 
 /// Connects over TCP; asks about a server that is not known, if somebody is there to be asked.
-async fn open_tcp(options: &Options, place: &Place, places: &Places) -> Result<Client, Failure> {
-    let key = options.server.key.or(&place.key);
-    let new = if options.server.accept_new { UnknownHosts::Accept } else { UnknownHosts::Refuse };
+async fn open_tcp(server: &ServerOptions, place: &Place, places: &Places) -> Result<Client, Failure> {
+    let key = server.key.or(&place.key);
+    let new = if server.accept_new { UnknownHosts::Accept } else { UnknownHosts::Refuse };
     let access = Access::new(key.load(places)?, known_hosts_path(places)).unknown_hosts(new);
     match Client::connect_with(&place.target, &access).await {
         Err(Error::Untrusted(server)) if server.reason == Distrust::Unknown => {

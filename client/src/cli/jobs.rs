@@ -42,7 +42,7 @@ pub(crate) async fn jobs(options: &Options, jobs: &JobsOptions, reporter: &Repor
 }
 
 async fn print(options: &Options, jobs: &JobsOptions, reporter: &Reporter) -> Result<(), Failure> {
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let listed = connection.client.jobs(jobs.all).await;
     connection.end().await;
     let listed = sorted(listed?);

@@ -34,7 +34,7 @@ pub(crate) async fn logs(options: &Options, logs: &LogsOptions, reporter: &Repor
 }
 
 async fn print(options: &Options, logs: &LogsOptions, reporter: &Reporter) -> Result<u8, Failure> {
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let mut known = connection.client.job(logs.job.clone()).times(logs.timestamps);
     if let Some(only) = logs.only {
         known = known.only(only);

@@ -34,7 +34,7 @@ pub(crate) async fn ping(options: &Options, ping: &PingOptions, reporter: &Repor
 }
 
 async fn try_ping(options: &Options, ping: &PingOptions, reporter: &Reporter) -> Result<u8, Failure> {
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     connection.client.ready().await?;
     let (mut interrupt, mut terminate) = signals::install(|| {
         Ok((unix::signal(SignalKind::interrupt())?, unix::signal(SignalKind::terminate())?))

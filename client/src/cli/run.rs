@@ -12,6 +12,7 @@ use super::call::{Call, tell_last};
 use super::connection::Connection;
 use super::exit_code;
 use super::failure::Failure;
+use super::input::Input;
 use super::json::{Event, Narrator};
 use super::report::{self, Reporter};
 use super::signals::Signals;
@@ -27,26 +28,52 @@ pub(crate) async fn run(options: &Options, run: &RunOptions, reporter: &Reporter
         });
     }
     let narrator = run.shown.json.then(Narrator::new);
-    match start(options, run, reporter).await {
-        Ok(call) => call.follow(narrator).await,
+    let (connection, started) = match start(options, run, reporter).await {
+        Ok(started) => started,
         Err(failure) => {
             reporter.fail(&failure);
             tell_last(narrator, &Event::Error { message: failure.to_string() }).await;
-            exit_code::FAILED
+            return exit_code::FAILED;
         }
-    }
+    };
+    let Started { job, input, mut signals, terminal } = started;
+    let call = Call {
+        connection: &connection,
+        job,
+        input,
+        stdin_began: 0,
+        signals: &mut signals,
+        shown: &run.shown,
+        timeout: run.timeout,
+        // Only what has a name can have been started before.
+        late: run.id.is_some(),
+        read_only: false,
+        terminal,
+        reporter,
+    };
+    let called = call.follow(narrator).await;
+    connection.part(called.parting).await;
+    called.code
 }
 
-async fn start<'a>(
+/// A command that was asked for, and what it is to have here.
+struct Started {
+    job: Job,
+    input: Input,
+    signals: Signals,
+    terminal: Option<Entry>,
+}
+
+async fn start(
     options: &Options,
-    run: &'a RunOptions,
-    reporter: &'a Reporter,
-) -> Result<Call<'a>, Failure> {
+    run: &RunOptions,
+    reporter: &Reporter,
+) -> Result<(Connection, Started), Failure> {
     let variables = request::variables(run)?;
     let terminal = request::terminal(run, reporter);
     let input = request::input(run, terminal.is_some())?;
     let is_typed = input.mode() == Stdin::Typed;
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let started =
         request::command(&connection.client, run, variables, input.mode(), terminal.as_ref()).start().await;
     // The request leaves now, and the rest is done while the server is busy; one on this machine may need our
@@ -54,25 +81,15 @@ async fn start<'a>(
     task::yield_now().await;
     thread::yield_now();
     match started {
-        Ok(job) => Ok(Call {
-            connection,
-            job,
-            input,
-            stdin_began: 0,
-            signals: Signals::install()?,
-            shown: &run.shown,
-            timeout: run.timeout,
-            // Only what has a name can have been started before.
-            late: run.id.is_some(),
-            read_only: false,
-            terminal: terminal.map(|terminal| Entry {
+        Ok(job) => {
+            let terminal = terminal.map(|terminal| Entry {
                 keys: is_typed,
                 resizes: true,
                 told: Some(terminal.size).filter(|_| run.id.is_none()),
                 traces: Traces::default(),
-            }),
-            reporter,
-        }),
+            });
+            Ok((connection, Started { job, input, signals: Signals::install()?, terminal }))
+        }
         Err(error) => {
             connection.end().await;
             Err(error.into())
@@ -86,7 +103,7 @@ async fn detach(options: &Options, run: &RunOptions, reporter: &Reporter) -> Res
     let terminal = request::terminal(run, reporter);
     // Whoever attaches to it may type.
     let stdin = if terminal.is_some() && !run.no_stdin { Stdin::Typed } else { Stdin::Null };
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let job =
         match request::command(&connection.client, run, variables, stdin, terminal.as_ref()).start().await {
             Ok(job) => job,

@@ -38,7 +38,7 @@ fn told(code: Result<u8, Failure>, reporter: &Reporter) -> u8 {
 }
 
 async fn try_wait(options: &Options, wait: &WaitOptions, reporter: &Reporter) -> Result<u8, Failure> {
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let mut status = LineStatus::new(&connection.client, &connection.name, reporter);
     let waiting = status.during(Waiting { client: &connection.client, wait, reporter }.all());
     let code = match wait.timeout {
@@ -112,7 +112,7 @@ impl Waiting<'_> {
 }
 
 async fn try_signal(options: &Options, signal: &SignalOptions, reporter: &Reporter) -> Result<u8, Failure> {
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let mut status = LineStatus::new(&connection.client, &connection.name, reporter);
     let sent = status.during(connection.client.job(signal.job.clone()).signal(signal.signal)).await;
     connection.end().await;
@@ -121,7 +121,7 @@ async fn try_signal(options: &Options, signal: &SignalOptions, reporter: &Report
 }
 
 async fn try_forget(options: &Options, forget: &ForgetOptions, reporter: &Reporter) -> Result<u8, Failure> {
-    let connection = Connection::open(options, reporter.program()).await?;
+    let connection = Connection::open(&options.server, reporter.program()).await?;
     let mut code = 0;
     for id in &forget.jobs {
         if let Err(error) = connection.client.job(id.clone()).forget().await {

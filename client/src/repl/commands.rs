@@ -4,8 +4,10 @@
 mod copy;
 mod detach;
 mod env;
+mod fg;
 mod get;
 mod help;
+mod host;
 mod jobs;
 mod paths;
 mod put;
@@ -13,6 +15,7 @@ mod quit;
 mod record;
 mod set;
 
+use common::job::JobId;
 use thiserror::Error;
 
 pub(crate) use self::copy::{Copy, Way};
@@ -47,16 +50,20 @@ pub(crate) enum Completes {
     Remote,
     /// A variable of the shell there.
     Variables,
+    /// What the user calls a server.
+    Hosts,
     /// One of these words.
     Words(fn() -> Vec<&'static str>),
 }
 
 /// All of them, in the order in which they are listed.
-pub(crate) const COMMANDS: [Command; 9] = [
+pub(crate) const COMMANDS: [Command; 11] = [
     detach::COMMAND,
     env::COMMAND,
+    fg::COMMAND,
     get::COMMAND,
     help::COMMAND,
+    host::COMMAND,
     jobs::COMMAND,
     put::COMMAND,
     quit::COMMAND,
@@ -69,6 +76,10 @@ pub(crate) const COMMANDS: [Command; 9] = [
 pub(crate) enum Builtin {
     /// `:detach`
     Detach,
+    /// `:fg`, and the job that is wanted.
+    Fg(Option<JobId>),
+    /// `:host`, and the server that is wanted.
+    Host(Option<String>),
     /// `:help`, as what it says.
     Help(String),
     /// `:jobs`
@@ -105,6 +116,9 @@ pub(crate) enum BuiltinError {
     /// Not a value that the setting has.
     #[error("not a value of {0}: {1}")]
     Value(&'static str, String),
+    /// Not the id of a job.
+    #[error("not a job's id: {0} (:jobs lists them)")]
+    JobId(String),
     /// A quote is not closed.
     #[error("a quote is not closed")]
     Quotes,

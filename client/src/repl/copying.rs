@@ -7,6 +7,7 @@ use common::job::Signal;
 use super::commands::{Copy, Way};
 use super::local_path::local;
 use super::progress_bar::Bar;
+use super::session::{Session, line_status};
 use super::source::Source;
 use super::{Next, Stop, Work};
 use crate::cli::exit_code;
@@ -25,9 +26,10 @@ impl Work<'_> {
             at.set((progress.done, progress.total));
             bar.show(progress);
         };
+        let Session { connection, prompt, .. } = &self.session;
         let transfer =
-            Transfer::new(self.client).directory(&self.prompt.directory).force(copy.force).progress(&told);
-        let mut status = self.line_status().in_plain_words();
+            Transfer::new(&connection.client).directory(&prompt.directory).force(copy.force).progress(&told);
+        let mut status = line_status(connection, self.reporter).in_plain_words();
         let ended = unless_signaled(&mut self.signals, status.during(carry_out(&transfer, copy))).await;
         bar.clear();
         let signal = ended.as_ref().err().copied();
@@ -39,7 +41,7 @@ impl Work<'_> {
             }
             Err(signal) => self.stop(signal, at.get()),
         }
-        self.shell.set_status(self.code);
+        self.done(self.code);
         Ok(self.after(signal))
     }
 

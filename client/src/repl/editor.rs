@@ -82,6 +82,13 @@ impl Editor {
         Self::Full(Box::new(Full { editor: drawn(editor, style), style, shared }))
     }
 
+    /// Lines are for `host` from now on, and those that were typed for it are remembered.
+    pub(crate) fn turn_to(&mut self, host: &str) {
+        if let Self::Full(full) = self {
+            full.change(|editor| editor.with_history(Box::new(Remembered::of_host(host))));
+        }
+    }
+
     /// Asks for a line that begins with `begun`.
     pub(crate) fn read_line(&mut self, begun: &str) -> Line {
         match self {
@@ -115,11 +122,15 @@ impl Full {
     fn restyle(&mut self) {
         let style = self.shared.style();
         if style != self.style {
-            // The library takes it by value.
-            let editor = mem::replace(&mut self.editor, Reedline::create());
-            self.editor = drawn(editor, style);
+            self.change(|editor| drawn(editor, style));
             self.style = style;
         }
+    }
+
+    /// Changes the editor, which the library takes by value.
+    fn change(&mut self, change: impl FnOnce(Reedline) -> Reedline) {
+        let editor = mem::replace(&mut self.editor, Reedline::create());
+        self.editor = change(editor);
     }
 }
 

@@ -1,5 +1,8 @@
-//! The end of a session: what is asked first, and how the shell there is left.
+//! The end of it all: what is asked first, and how the shells there are left.
 
+use std::iter::once;
+
+use super::session::Session;
 use super::source::Source;
 use super::{Next, Work};
 use crate::cli::{exit_code, report};
@@ -10,21 +13,30 @@ impl Work<'_> {
         if self.source != Source::Terminal || self.warned {
             return false;
         }
-        let jobs = self.shell.jobs().await;
-        let jobs = String::from_utf8_lossy(&jobs);
-        if jobs.trim().is_empty() {
-            return false;
+        let are_several = !self.others.is_empty();
+        let mut found = false;
+        for session in once(&mut self.session).chain(&mut self.others) {
+            let jobs = session.shell.jobs().await;
+            let jobs = String::from_utf8_lossy(&jobs);
+            let host = if are_several { format!("{}: ", session.name()) } else { String::new() };
+            let jobs = jobs.lines().filter(|job| !job.trim().is_empty());
+            jobs.for_each(|job| {
+                found = true;
+                report::print(&format!("{host}{job}"));
+            });
         }
-        jobs.lines().for_each(report::print);
-        self.complain("these jobs end with the session; Ctrl-D once more leaves");
-        self.warned = true;
-        true
+        if found {
+            self.complain("these jobs end with the session; Ctrl-D once more leaves");
+        }
+        self.warned = found;
+        found
     }
 
     /// `:detach`: what follows, which is that it is done where it can be.
     pub(super) fn may_detach(&mut self) -> Next {
+        let mut sessions = once(&self.session).chain(&self.others);
         let why_not = match self.source {
-            _ if self.connection.is_private() => {
+            _ if sessions.any(|session| session.connection.is_private()) => {
                 "the server ends with this session, and all that runs there with it"
             }
             Source::Terminal => return Next::Detach,
@@ -33,48 +45,62 @@ impl Work<'_> {
             }
         };
         self.complain(why_not);
-        self.code = exit_code::FAILED;
-        self.shell.set_status(self.code);
+        self.done(exit_code::FAILED);
         self.after(None)
     }
 
-    /// Leaves the shell to the server; what to exit with.
+    /// Leaves the shells to their servers; what to exit with.
     pub(super) async fn detach(self) -> u8 {
-        let Self { shell, connection, reporter, name, .. } = self;
-        let come_back = connection.come_back(reporter.program(), shell.job().id());
-        match shell.detach().await {
-            Ok(id) => {
-                reporter.say(format_args!(
-                    "detached: the shell of this prompt goes on at {name} as job {id}; {come_back}"
-                ));
-                0
+        let Self { session, others, reporter, .. } = self;
+        let mut code = 0;
+        for Session { connection, shell, .. } in once(session).chain(others) {
+            let come_back = connection.come_back(reporter.program(), shell.job().id());
+            match shell.detach().await {
+                Ok(id) => reporter.say(format_args!(
+                    "detached: the shell of this prompt goes on at {} as job {id}; {come_back}",
+                    connection.name
+                )),
+                Err(error) => {
+                    let error = report::explain(&error);
+                    reporter.say(format_args!(
+                        "{error}; it is not known to be kept: `{come_back}` finds it if it is"
+                    ));
+                    code = exit_code::FAILED;
+                }
             }
-            Err(error) => {
-                let error = report::explain(&error);
-                reporter.say(format_args!(
-                    "{error}; it is not known to be kept: `{come_back}` finds it if it is"
-                ));
+            connection.close().await;
+        }
+        code
+    }
+
+    /// Ends the shells; what to exit with.
+    pub(super) async fn leave(&mut self, code: u8) -> u8 {
+        let Self { session, others, signals, warned, .. } = self;
+        let mut failed = None;
+        for session in once(session).chain(others.iter_mut().rev()) {
+            if *warned {
+                session.shell.end();
+                continue;
+            }
+            tokio::select! {
+                left = session.shell.leave() => failed = failed.or_else(|| left.err()),
+                signal = signals.next() => return exit_code::of_signal(signal),
+            }
+        }
+        match failed {
+            Some(failure) => {
+                self.complain(failure);
                 exit_code::FAILED
             }
+            None => code,
         }
     }
 
-    /// Ends the shell; what to exit with.
-    pub(super) async fn leave(&mut self, code: u8) -> u8 {
-        if self.warned {
-            self.shell.end();
-            return code;
-        }
-        let left = self.shell.leave();
-        tokio::select! {
-            left = left => match left {
-                Ok(_) => code,
-                Err(failure) => {
-                    self.complain(failure);
-                    exit_code::FAILED
-                }
-            },
-            signal = self.signals.next() => exit_code::of_signal(signal),
+    /// Says what is still to be said to the servers, such as that a shell is to end.
+    pub(super) async fn close(self) {
+        for Session { connection, shell, .. } in once(self.session).chain(self.others) {
+            drop(shell);
+            connection.close().await;
         }
     }
 }

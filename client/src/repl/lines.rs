@@ -46,8 +46,7 @@ pub(crate) enum Line {
 /// the program.
 #[derive(Debug)]
 pub(crate) struct Lines {
-    /// Each with the text that the line is to begin with.
-    asks: mpsc::SyncSender<String>,
+    asks: mpsc::SyncSender<Ask>,
     lines: tokio::sync::mpsc::Receiver<(u64, Line)>,
     /// The first line's of what came last, from 1.
     number: u64,
@@ -56,6 +55,17 @@ pub(crate) struct Lines {
     /// A person's terminal; a script has nothing of the kind.
     screen: Option<Screen>,
     waiting: Waiting,
+    /// What the server is called that lines are for from now on.
+    host: Option<String>,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+struct Ask {
+    /// What the line is to begin with.
+    begun: String,
+    /// What the server is called that it is for, if that is another one.
+    host: Option<String>,
 }
 
 /// What the line editor shares with us.
@@ -90,9 +100,10 @@ impl Lines {
         Self::spawn(Some(screen), move || {
             let mut editor = Editor::new(&host, shared, answers, printer, stop);
             let mut number = 0;
-            move |begun: &str| {
+            move |ask: &Ask| {
                 number += 1;
-                (number, editor.read_line(begun))
+                ask.host.iter().for_each(|host| editor.turn_to(host));
+                (number, editor.read_line(&ask.begun))
             }
         })
     }
@@ -103,27 +114,27 @@ impl Lines {
     /// [`Failure::System`].
     pub(crate) fn from_script(reader: impl BufRead + Send + 'static) -> Result<Self, Failure> {
         let mut script = Script { reader, number: 0 };
-        Self::spawn(None, move || move |_: &str| (script.number + 1, script.command()))
+        Self::spawn(None, move || move |_: &Ask| (script.number + 1, script.command()))
     }
 
     /// `open` runs in the thread; what it opens need not be able to leave it.
-    fn spawn<R: FnMut(&str) -> (u64, Line)>(
+    fn spawn<R: FnMut(&Ask) -> (u64, Line)>(
         screen: Option<Screen>,
         open: impl FnOnce() -> R + Send + 'static,
     ) -> Result<Self, Failure> {
-        let (asks, asked) = mpsc::sync_channel::<String>(1);
+        let (asks, asked) = mpsc::sync_channel::<Ask>(1);
         let (answer, lines) = tokio::sync::mpsc::channel(1);
         let serve = move || {
             let mut read = open();
-            while let Ok(begun) = asked.recv() {
-                if answer.blocking_send(read(&begun)).is_err() {
+            while let Ok(ask) = asked.recv() {
+                if answer.blocking_send(read(&ask)).is_err() {
                     return;
                 }
             }
         };
         let thread = thread::Builder::new().name("lines".to_owned()).spawn(serve);
         thread.map_err(|error| Failure::System { what: "a thread", error })?;
-        Ok(Self { asks, lines, number: 0, asked: false, screen, waiting: Waiting::default() })
+        Ok(Self { asks, lines, number: 0, asked: false, screen, waiting: Waiting::default(), host: None })
     }
 
     /// The next line. Of a paste it is the next command, which is shown behind a prompt of its own.
@@ -134,7 +145,8 @@ impl Lines {
         }
         if !self.asked {
             // There is room: the thread has taken what it was asked before.
-            self.asked = self.asks.send(self.waiting.take_begun()).is_ok();
+            let ask = Ask { begun: self.waiting.take_begun(), host: self.host.take() };
+            self.asked = self.asks.send(ask).is_ok();
         }
         let (number, line) = self.lines.recv().await.unwrap_or((self.number, Line::End));
         self.number = number;
@@ -143,6 +155,11 @@ impl Lines {
             Line::Text(text) if self.screen.is_some() => Line::Text(self.waiting.cut(text)),
             line => line,
         }
+    }
+
+    /// Lines are for the server that is called `host` from the next one on.
+    pub(crate) fn turn_to(&mut self, host: &str) {
+        self.host = Some(host.to_owned());
     }
 
     /// Which line it was that came last, from 1; the first one of several.

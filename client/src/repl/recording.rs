@@ -179,11 +179,10 @@ impl Work<'_> {
             Record::Stop if self.end_recording() => Ok(()),
             Record::Stop => Err(RecordError::Nothing),
         };
-        self.code = if done.is_ok() { 0 } else { exit_code::FAILED };
+        self.done(if done.is_ok() { 0 } else { exit_code::FAILED });
         if let Err(error) = done {
             self.complain(error);
         }
-        self.shell.set_status(self.code);
         self.after(None)
     }
 

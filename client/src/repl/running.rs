@@ -5,6 +5,7 @@ use std::pin::pin;
 use common::job::{Outcome, Signal};
 
 use super::lines::Lines;
+use super::session::{self, Session, line_status};
 use super::shell::{AtTerminal, LineEnd, Prompt, Task};
 use super::source::Source;
 use super::{Next, Stop, Work, check};
@@ -12,18 +13,17 @@ use crate::Finished;
 use crate::cli::exit_code;
 use crate::cli::failure::Failure;
 use crate::cli::foreground::Ending;
-use crate::cli::line_status::LineStatus;
 use crate::cli::report;
 use crate::cli::signals::Signals;
 use crate::cli::terminal::EscapeKey;
 use crate::error::Error;
 
-impl<'a> Work<'a> {
+impl Work<'_> {
     /// Has the shell run `text`.
     pub(super) async fn remote(&mut self, text: &[u8], lines: &mut Lines) -> Result<Next, Stop> {
         if text.contains(&0) {
             self.complain("a line with a NUL byte, which no shell can take");
-            self.code = exit_code::FAILED;
+            self.done(exit_code::FAILED);
             return Ok(self.after(None));
         }
         self.task(Task::Run(text), lines).await
@@ -39,7 +39,7 @@ impl<'a> Work<'a> {
             Ok(ending) => ending,
             Err(error @ Error::TooLong(_)) => {
                 self.complain(report::explain(&error));
-                self.code = exit_code::FAILED;
+                self.done(exit_code::FAILED);
                 return Ok(self.after(None));
             }
             Err(error) => return Err(error.into()),
@@ -50,11 +50,12 @@ impl<'a> Work<'a> {
                 signal
             }
             Ending::Over { result: LineEnd::Over(Ok(finished)), .. } => {
-                return self.shell_over(&finished).map(Next::Leave).map_err(Stop::Failure);
+                return self.shell_over(&finished).map(Next::Over).map_err(Stop::Shell);
             }
             Ending::Over { result, signal, .. } => {
                 report::end_echo(signal);
-                return Err(self.over(result).await.into());
+                let Session { connection, shell, .. } = &self.session;
+                return Err(Stop::Shell(session::over(&connection.client, shell, result).await));
             }
             Ending::Left | Ending::Escaped => {
                 report::end_echo(Some(Signal::INT));
@@ -86,13 +87,13 @@ impl<'a> Work<'a> {
         lines: &mut Lines,
     ) -> Result<Result<Ending<LineEnd>, Error>, Stop> {
         let escape = EscapeKey::default();
-        let mut at = AtTerminal::enter(&mut self.shell, escape).map_err(Failure::Terminal)?;
-        let status = self.line_status();
-        let Self { client, shell, signals, reporter, source, .. } = self;
+        let Self { session: Session { connection, shell, .. }, signals, reporter, source, .. } = self;
+        let mut at = AtTerminal::enter(shell, escape).map_err(Failure::Terminal)?;
+        let status = line_status(connection, reporter);
         let help = || escape.help().iter().for_each(|line| reporter.say(line));
         let ran = {
             let mut none = Signals::none();
-            let run = shell.run(client, task, Some((&mut at, &help)), &mut none, status, &|_| {});
+            let run = shell.run(&connection.client, task, Some((&mut at, &help)), &mut none, status, &|_| {});
             let mut run = pin!(run);
             loop {
                 tokio::select! {
@@ -116,24 +117,20 @@ impl<'a> Work<'a> {
 
     /// Runs a line of a script.
     async fn attend_script(&mut self, task: Task<'_>) -> Result<Ending<LineEnd>, Error> {
-        let status = self.line_status().in_plain_words();
-        let Self { client, shell, signals, reporter, .. } = self;
+        let Self { session: Session { connection, shell, .. }, signals, reporter, .. } = self;
+        let status = line_status(connection, reporter).in_plain_words();
         let kept = |signal: Signal| {
             report::end_echo(Some(signal));
             reporter.say(format_args!(
                 "the line is down: SIG{signal} is kept, and goes to the command once the line is back; Ctrl-C twice leaves it"
             ));
         };
-        shell.run(client, task, None, signals, status, &kept).await
-    }
-
-    pub(super) fn line_status(&self) -> LineStatus<'a> {
-        LineStatus::new(self.client, self.name, self.reporter)
+        shell.run(&connection.client, task, None, signals, status, &kept).await
     }
 
     fn finish(&mut self, prompt: Prompt) {
         self.code = prompt.status;
-        self.prompt = prompt;
+        self.session.prompt = prompt;
         if self.source == Source::Terminal {
             // The prompt says so.
             return;
@@ -147,24 +144,13 @@ impl<'a> Work<'a> {
 
     /// The shell has ended; what to exit with.
     fn shell_over(&self, finished: &Finished) -> Result<u8, Failure> {
-        if self.client.is_going_away() {
+        if self.session.connection.client.is_going_away() {
             return Err(Failure::ServerStopping);
         }
         if !matches!(finished.outcome, Outcome::Exited(_)) {
             self.complain(report::outcome(finished, None, false).unwrap_or_default());
         }
         Ok(exit_code::of_outcome(&finished.outcome))
-    }
-
-    /// Why there is no shell any more.
-    pub(super) async fn over(&self, end: LineEnd) -> Failure {
-        match end {
-            LineEnd::Over(Ok(_)) if self.client.is_going_away() => Failure::ServerStopping,
-            LineEnd::Over(Ok(finished)) => Failure::Session(finished.outcome.to_string()),
-            LineEnd::Over(Err(error @ Error::Superseded { .. })) => error.into(),
-            LineEnd::Over(Err(error)) => Failure::lost(self.shell.job(), error, "").await,
-            LineEnd::Garbled | LineEnd::Ready(_) => Failure::Session("its reports make no sense".to_owned()),
-        }
     }
 }
 

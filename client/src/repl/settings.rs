@@ -10,7 +10,7 @@ use crate::config::PromptSettings;
 impl Work<'_> {
     /// Shows or changes what is wanted.
     pub(super) fn set(&mut self, set: Set, lines: &Lines) -> Result<(), Stop> {
-        self.code = 0;
+        self.done(0);
         match set {
             Set::List => self.list_settings(&Setting::ALL, lines)?,
             Set::Show(setting) => self.list_settings(&[setting], lines)?,
@@ -44,7 +44,7 @@ impl Work<'_> {
     fn change_looks(&mut self, lines: &Lines, change: impl FnOnce(&mut PromptSettings)) {
         if !lines.change_looks(change) {
             self.complain("this is not a terminal, and has no prompt");
-            self.code = exit_code::FAILED;
+            self.done(exit_code::FAILED);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use super::lines::Lines;
+use super::shell::Mode;
 use crate::cli::args::ReplOptions;
 use crate::cli::connection::Connection;
 use crate::cli::failure::Failure;
@@ -48,6 +49,14 @@ impl<'a> Source<'a> {
                 Opened::Script(Box::new(BufReader::new(file)))
             }
         })
+    }
+
+    /// How a shell runs its lines.
+    pub(super) fn mode(self) -> Mode {
+        match self {
+            Self::Terminal => Mode::Terminal,
+            Self::Stdin | Self::File(_) => Mode::Script,
+        }
     }
 
     /// The failure to read from it.

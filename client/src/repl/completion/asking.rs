@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs};
 
+use common::config::Places;
 use tokio::sync::watch;
 use tokio::{task, time};
 
 use super::answers::Answers;
 use super::question::{ANSWER, Answer, Directory, Kind, Name, Question};
+use crate::config::ClientConfig;
 use crate::repl::shell::Names;
 use crate::{Client, Stdin};
 
@@ -108,6 +110,7 @@ impl<'a> Asking<'a> {
                 list(place.client, "files", &directory, b"", &beginning).await
             }),
             (Kind::LocalFiles(directory), _) => in_time(local_files(directory, beginning)),
+            (Kind::Hosts, _) => in_time(hosts(beginning)),
             (Kind::Variables, Some(names)) => {
                 let answer = Answer::of(named(&names.variables, &beginning));
                 in_time(async { Some(answer) })
@@ -169,6 +172,16 @@ async fn list(client: &Client, kind: &str, directory: &[u8], path: &[u8], beginn
 
 async fn next(output: &mut Option<crate::JobOutput>) -> Option<bytes::Bytes> {
     output.as_mut()?.next().await
+}
+
+/// The servers in the user's settings.
+async fn hosts(beginning: String) -> Option<Answer> {
+    let read = move || {
+        let config = Places::of_user().ok().and_then(|places| ClientConfig::load(&places).ok());
+        let names: Vec<_> = config.iter().flat_map(ClientConfig::host_names).collect();
+        Answer::of(named(&names, &beginning))
+    };
+    task::spawn_blocking(read).await.ok()
 }
 
 /// What is in a directory here. A file system that does not answer keeps a thread, and nobody waits for it.

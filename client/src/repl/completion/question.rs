@@ -25,6 +25,8 @@ pub(super) enum Kind {
     Files(Directory),
     /// Files in a directory here.
     LocalFiles(Directory),
+    /// Servers that the user has a name for.
+    Hosts,
     /// Commands that the session's shell finds by their names.
     Commands,
     /// Variables of the session's shell.

@@ -108,9 +108,14 @@ impl Wanted {
         Self { start, source, beginning: name, quote, opens, close: "" }
     }
 
-    fn file(found: Beginning, kind: fn(super::question::Directory) -> Kind) -> Self {
-        let question = Question { kind: kind(found.directory.clone()), beginning: found.name.clone() };
+    fn asked(found: Beginning, kind: Kind) -> Self {
+        let question = Question { kind, beginning: found.name.clone() };
         Self::of(found, Source::Asked(question))
+    }
+
+    fn file(found: Beginning, kind: fn(super::question::Directory) -> Kind) -> Self {
+        let kind = kind(found.directory.clone());
+        Self::asked(found, kind)
     }
 }
 
@@ -160,10 +165,8 @@ fn own_command(own: &str, start: usize) -> Option<Wanted> {
     match commands::completes(command, operands)? {
         Completes::Local => Some(Wanted::file(found, Kind::LocalFiles)),
         Completes::Remote => Some(Wanted::file(found, Kind::Files)),
-        Completes::Variables => {
-            let question = Question { kind: Kind::Variables, beginning: found.name.clone() };
-            Some(Wanted::of(found, Source::Asked(question)))
-        }
+        Completes::Variables => Some(Wanted::asked(found, Kind::Variables)),
+        Completes::Hosts => Some(Wanted::asked(found, Kind::Hosts)),
         Completes::Words(known) => Some(Wanted::of(found, Source::Known(named(known())))),
     }
 }
@@ -199,6 +202,7 @@ mod tests {
         let (kind, directory) = match question.kind {
             Kind::Files(directory) => ("file", directory.path),
             Kind::LocalFiles(directory) => ("local", directory.path),
+            Kind::Hosts => ("host", String::new()),
             Kind::Commands => ("command", String::new()),
             Kind::Variables => ("variable", String::new()),
         };
@@ -260,6 +264,7 @@ mod tests {
         assert_eq!(question(":get ").as_deref(), Some("file  "));
         assert_eq!(question(":get a $b").as_deref(), Some("local  $b"));
         assert_eq!(question(":env A").as_deref(), Some("variable  A"));
+        assert_eq!(question(":host w").as_deref(), Some("host  w"));
         for nothing in [":jobs a", ":put a b c", ":nothing a"] {
             assert_eq!(Wanted::at(nothing, nothing.len()), None, "{nothing:?}");
         }
