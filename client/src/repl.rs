@@ -5,7 +5,7 @@
 //! - `running`: a line at work; `leaving`: the end of it all
 //! - `commands`: lines that begin with a colon
 //! - `listing`: `:jobs`; `attaching`: `:fg`; `settings`: `:set`
-//! - `hosts`: `:host`, and what becomes of the others when a session ends
+//! - `several`: `:hosts`; `hosts`: `:host`, and what becomes of the others when a session ends
 //! - `copying` and `progress_bar`: `:put` and `:get`
 //! - `recording`: `:record`
 //! - `local_path`: the files here that these are told of
@@ -29,6 +29,7 @@ mod recording;
 mod running;
 mod session;
 mod settings;
+mod several;
 mod shell;
 mod source;
 pub mod syntax;
@@ -119,6 +120,8 @@ struct Work<'a> {
     session: Session,
     /// The others that are open, the one that was used last at the end.
     others: Vec<Session>,
+    /// Where lines go instead, if there are any.
+    several: Vec<Session>,
     opening: Opening<'a>,
     signals: Signals,
     reporter: &'a Reporter,
@@ -178,6 +181,7 @@ impl<'a> Work<'a> {
         Self {
             session: session.recorded(&recorder),
             others: Vec::new(),
+            several: Vec::new(),
             opening,
             signals,
             reporter,
@@ -214,6 +218,12 @@ impl<'a> Work<'a> {
 
     /// Says what is not as the user may expect it, and has the prompt know what does not change.
     fn introduce(&self, lines: &Lines) {
+        if !self.several.is_empty() {
+            return lines.change_prompt(|prompt| {
+                let names: Vec<_> = self.several.iter().map(Session::name).collect();
+                (prompt.host, prompt.user, prompt.home) = (names.join(","), None, None);
+            });
+        }
         let kind = self.session.shell.kind();
         lines.change_prompt(|prompt| {
             self.session.name().clone_into(&mut prompt.host);
@@ -250,11 +260,21 @@ impl<'a> Work<'a> {
                 Err(stop) => return Err(stop),
             }
             lines.change_prompt(|prompt| {
-                self.session.prompt.directory.clone_into(&mut prompt.directory);
+                self.directory().clone_into(&mut prompt.directory);
                 prompt.status = self.code;
                 prompt.took = self.took;
             });
             next = self.read_and_run(lines).await;
+        }
+    }
+
+    /// The directory there; of several that are not the same, none.
+    fn directory(&self) -> &[u8] {
+        let mut several = self.several.iter().map(|session| &session.prompt.directory);
+        match several.next() {
+            None => &self.session.prompt.directory,
+            Some(first) if several.all(|other| other == first) => first,
+            Some(_) => "…".as_bytes(),
         }
     }
 
@@ -271,20 +291,21 @@ impl<'a> Work<'a> {
     }
 
     async fn next_line(&mut self, lines: &mut Lines) -> Result<Line, Stop> {
+        let is_one = self.several.is_empty();
         let Self { session: Session { connection, shell, prompt }, signals, source, recorder, .. } = self;
         let client = &connection.client;
         let (mut line, home) = (client.line(), shell.kind().home.clone());
         let place = Place { client, directory: &prompt.directory, home: &home };
-        let mut asking = lines.asking(place);
+        let mut asking = lines.asking(place).filter(|_| is_one);
         loop {
-            let is_down = matches!(*line.borrow_and_update(), crate::Line::Down { .. });
+            let is_down = is_one && matches!(*line.borrow_and_update(), crate::Line::Down { .. });
             lines.change_prompt(|prompt| prompt.is_down = is_down);
             tokio::select! {
                 line = lines.next() => {
                     lines.forget_answers();
                     return Ok(line);
                 }
-                happened = shell.idle() => match happened {
+                happened = shell.idle(), if is_one => match happened {
                     Idle::Lines(written) => {
                         let written = String::from_utf8_lossy(&written);
                         written.lines().for_each(|line| {
@@ -328,6 +349,10 @@ impl<'a> Work<'a> {
         self.warned = false;
         match commands::parse(text) {
             _ if is_comment => return Ok(Next::Line),
+            Some(Ok(builtin)) if !self.several.is_empty() && builtin.is_for_one() => {
+                self.complain("this is for one server; :hosts goes back to one");
+                self.done(exit_code::FAILED);
+            }
             None => return self.remote(text, lines).await,
             Some(Ok(Builtin::Remote(line))) => return self.remote(line.as_bytes(), lines).await,
             Some(Ok(Builtin::Quit)) => return Ok(Next::Leave(self.last_code())),
@@ -336,6 +361,7 @@ impl<'a> Work<'a> {
             Some(Ok(Builtin::Set(set))) => self.set(set, lines)?,
             Some(Ok(Builtin::Jobs)) => return self.list_jobs().await,
             Some(Ok(Builtin::Fg(wanted))) => return self.attach(wanted.as_ref()).await,
+            Some(Ok(Builtin::Hosts(names))) => return self.turn_to_several(&names, lines).await,
             Some(Ok(Builtin::Host(wanted))) => return self.host(wanted.as_deref(), lines).await,
             Some(Ok(Builtin::Detach)) => return Ok(self.may_detach()),
             Some(Ok(Builtin::Help(text))) => {

@@ -8,6 +8,7 @@ mod fg;
 mod get;
 mod help;
 mod host;
+mod hosts;
 mod jobs;
 mod paths;
 mod put;
@@ -57,13 +58,14 @@ pub(crate) enum Completes {
 }
 
 /// All of them, in the order in which they are listed.
-pub(crate) const COMMANDS: [Command; 11] = [
+pub(crate) const COMMANDS: [Command; 12] = [
     detach::COMMAND,
     env::COMMAND,
     fg::COMMAND,
     get::COMMAND,
     help::COMMAND,
     host::COMMAND,
+    hosts::COMMAND,
     jobs::COMMAND,
     put::COMMAND,
     quit::COMMAND,
@@ -80,6 +82,8 @@ pub(crate) enum Builtin {
     Fg(Option<JobId>),
     /// `:host`, and the server that is wanted.
     Host(Option<String>),
+    /// `:hosts`, and the servers that are wanted.
+    Hosts(Vec<String>),
     /// `:help`, as what it says.
     Help(String),
     /// `:jobs`
@@ -116,6 +120,9 @@ pub(crate) enum BuiltinError {
     /// Not a value that the setting has.
     #[error("not a value of {0}: {1}")]
     Value(&'static str, String),
+    /// A server that is named already.
+    #[error("{0} is named twice")]
+    Twice(String),
     /// Not the id of a job.
     #[error("not a job's id: {0} (:jobs lists them)")]
     JobId(String),
@@ -139,6 +146,17 @@ fn parse_words(text: &[u8]) -> Result<Builtin, BuiltinError> {
         words.split_first().map_or((&[][..], &[][..]), |(name, rest)| (name.as_slice(), rest));
     let command = find(name).ok_or_else(|| BuiltinError::Unknown(text_of(name)))?;
     (command.parse)(arguments)
+}
+
+impl Builtin {
+    /// Whether it is for one server, and makes no sense for several.
+    pub(crate) fn is_for_one(&self) -> bool {
+        match self {
+            Self::Detach | Self::Fg(_) | Self::Jobs | Self::Copy(_) => true,
+            Self::Help(_) | Self::Host(_) | Self::Hosts(_) | Self::Quit => false,
+            Self::Remote(_) | Self::Record(_) | Self::Set(_) => false,
+        }
+    }
 }
 
 /// Their names.

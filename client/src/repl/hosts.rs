@@ -7,6 +7,7 @@ use common::escape::escape;
 
 use super::lines::Lines;
 use super::session::NotOpened;
+use super::several::close_all;
 use super::source::Source;
 use super::{Next, Stop, Work};
 use crate::cli::style::{Role, Style};
@@ -23,6 +24,7 @@ impl Work<'_> {
             self.done(0);
             return Ok(Next::Line);
         };
+        close_all(mem::take(&mut self.several)).await;
         if name != self.session.name() {
             let opened = match self.others.iter().position(|session| session.name() == name) {
                 Some(at) => self.others.remove(at),
@@ -43,14 +45,14 @@ impl Work<'_> {
             };
             self.others.push(mem::replace(&mut self.session, opened));
             lines.turn_to(self.session.name());
-            self.introduce(lines);
         }
+        self.introduce(lines);
         self.done(0);
         Ok(Next::Line)
     }
 
     /// Lines that come next were meant for another machine: a person gets them back, a script ends.
-    fn not_there(&mut self, why: impl std::fmt::Display, lines: &mut Lines) -> Next {
+    pub(super) fn not_there(&mut self, why: impl std::fmt::Display, lines: &mut Lines) -> Next {
         self.complain(why);
         self.done(exit_code::FAILED);
         lines.hold_back();

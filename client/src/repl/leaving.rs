@@ -13,9 +13,9 @@ impl Work<'_> {
         if self.source != Source::Terminal || self.warned {
             return false;
         }
-        let are_several = !self.others.is_empty();
+        let are_several = !self.others.is_empty() || !self.several.is_empty();
         let mut found = false;
-        for session in once(&mut self.session).chain(&mut self.others) {
+        for session in once(&mut self.session).chain(&mut self.others).chain(&mut self.several) {
             let jobs = session.shell.jobs().await;
             let jobs = String::from_utf8_lossy(&jobs);
             let host = if are_several { format!("{}: ", session.name()) } else { String::new() };
@@ -75,9 +75,9 @@ impl Work<'_> {
 
     /// Ends the shells; what to exit with.
     pub(super) async fn leave(&mut self, code: u8) -> u8 {
-        let Self { session, others, signals, warned, .. } = self;
+        let Self { session, others, several, signals, warned, .. } = self;
         let mut failed = None;
-        for session in once(session).chain(others.iter_mut().rev()) {
+        for session in once(session).chain(others.iter_mut().rev()).chain(several) {
             if *warned {
                 session.shell.end();
                 continue;
@@ -98,7 +98,7 @@ impl Work<'_> {
 
     /// Says what is still to be said to the servers, such as that a shell is to end.
     pub(super) async fn close(self) {
-        for Session { connection, shell, .. } in once(self.session).chain(self.others) {
+        for Session { connection, shell, .. } in once(self.session).chain(self.others).chain(self.several) {
             drop(shell);
             connection.close().await;
         }

@@ -26,6 +26,9 @@ impl Work<'_> {
             self.done(exit_code::FAILED);
             return Ok(self.after(None));
         }
+        if !self.several.is_empty() {
+            return self.run_on_several(text, lines).await;
+        }
         self.task(Task::Run(text), lines).await
     }
 

@@ -21,7 +21,7 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use common::job::{JobId, Outcome, Signal, StartFailure, WindowSize};
+use common::job::{ByteString, JobId, Outcome, Signal, StartFailure, WindowSize};
 use tokio::sync::watch;
 use tokio::time;
 
@@ -29,12 +29,14 @@ use self::dialogue::{BOOT, Dialogue, Heard, Said};
 pub(crate) use self::dialogue::{Kind, Mode, PROMPT, Prompt};
 pub(crate) use self::names::Names;
 use self::output::Output;
+pub(crate) use self::output::{Hand, Written};
 use self::reports::Reports;
 use crate::cli::detach_keys::DetachKeys;
 use crate::cli::failure::Failure;
 use crate::cli::foreground::{End, Ending, Hands, OnTerminal, attend};
 use crate::cli::input::Typed;
 use crate::cli::line_status::LineStatus;
+use crate::cli::output::Relayed;
 use crate::cli::signals::Signals;
 use crate::cli::terminal::{self, Controls, Entry, EscapeKey, Traces};
 use crate::error::Error;
@@ -166,10 +168,15 @@ impl Shell {
             command.env("SHELL", wanted);
         }
         let mut size = None;
-        if mode == Mode::Terminal {
-            let terminal = terminal::here();
+        if mode != Mode::Script {
+            let mut terminal = terminal::here();
             size = Some(terminal.size);
-            command.terminal(terminal).stdin(Stdin::Piped);
+            let mut stdin = Stdin::Piped;
+            if mode == Mode::Unattended {
+                terminal.name = ByteString::default();
+                stdin = Stdin::Null;
+            }
+            command.terminal(terminal).stdin(stdin);
         }
         let mut job = command.start().await?;
         job.tell(Bytes::from_static(BOOT))?;
@@ -304,6 +311,34 @@ impl Shell {
         Ok(ending)
     }
 
+    /// Has it run `line`, which nobody types into, on a terminal of this size if it has one; `hand` gets what it writes.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`], and then nothing has happened.
+    pub(crate) async fn run_unattended(
+        &mut self,
+        client: &Client,
+        line: &[u8],
+        hand: Hand,
+        size: Option<WindowSize>,
+        signals: &mut Signals,
+        mut status: LineStatus<'_>,
+    ) -> Result<Ending<LineEnd>, Error> {
+        if let Some(size) = size.filter(|_| self.mode == Mode::Unattended) {
+            self.resize(size);
+        }
+        let Self { job, voice, output, .. } = self;
+        job.tell(voice.dialogue.line(line).into())?;
+        let (tell, until) = watch::channel(None);
+        let end = voice.line_end(job, &tell);
+        let output = async {
+            output.hand_out(until, &hand).await;
+            Ok(Relayed::default())
+        };
+        let hands = Hands { signals, keyboard: None, terminal: None, kept: &|_| {} };
+        Ok(status.during(attend(client, job, end, output, async { Ok(()) }, hands)).await)
+    }
+
     /// What was typed while a line ran, and not read by it; nothing if nobody has typed.
     pub(crate) async fn typed_ahead(&mut self) -> Vec<u8> {
         let typed = std::mem::take(&mut self.typed);
@@ -349,7 +384,7 @@ impl Shell {
         let (_tell, until) = watch::channel(None);
         let quiet = async {
             match mode {
-                Mode::Terminal => Ok(output.lines().await),
+                Mode::Terminal | Mode::Unattended => Ok(output.lines().await),
                 Mode::Script => output.show(until).await.map(|_| Bytes::new()),
             }
         };

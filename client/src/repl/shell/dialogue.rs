@@ -23,8 +23,20 @@ const WHO: &str = "__telex_who";
 pub(crate) enum Mode {
     /// On a terminal of its own, for a person.
     Terminal,
+    /// The same, where nobody types, and commands read nothing.
+    Unattended,
     /// With pipes, for a script.
     Script,
+}
+
+impl Mode {
+    /// As one of several shells that run the same lines.
+    pub(crate) fn unattended(self) -> Self {
+        match self {
+            Self::Terminal | Self::Unattended => Self::Unattended,
+            Self::Script => Self::Script,
+        }
+    }
 }
 
 /// Something that the shell has said.
@@ -223,7 +235,7 @@ impl Dialogue {
         let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| unit.extend_from_slice(part));
         let was = was(status);
         match self.mode {
-            Mode::Terminal => {
+            Mode::Terminal | Mode::Unattended => {
                 if !self.line.starts_with(b" ") {
                     add(&[b"__telex_keep ", &line, b"; "]);
                 }
@@ -283,6 +295,7 @@ pub(super) fn start(mode: Mode, script: &str) -> String {
     let mut text = String::new();
     let name = match mode {
         Mode::Terminal => "terminal",
+        Mode::Unattended => "terminal reads=/dev/null",
         Mode::Script => "script",
     };
     let prompt = if mode == Mode::Terminal { PROMPT } else { "" };

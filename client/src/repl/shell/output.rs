@@ -6,7 +6,8 @@ use std::future::pending;
 use std::io;
 
 use bytes::Bytes;
-use tokio::sync::watch;
+use common::frame::StreamId;
+use tokio::sync::{mpsc, watch};
 
 use crate::cli::failure::Failure;
 use crate::cli::output::{Relayed, Streams, Unclosed, Writer, reader_gone};
@@ -18,6 +19,21 @@ const UNSEEN: usize = 4096;
 
 /// Longest line that is waited for at the prompt; what is longer is shown in pieces.
 const LINE: usize = 64 * 1024;
+
+/// Lines of one of the streams, the last one maybe without its end.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) stream: StreamId,
+    pub(crate) lines: Bytes,
+}
+
+/// Who gets what one of several servers writes. Where nobody takes it any more, it is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    /// Which of them this is for.
+    pub(crate) server: usize,
+    pub(crate) sender: mpsc::Sender<(usize, Written)>,
+}
 
 /// Both streams.
 #[derive(Debug)]
@@ -57,6 +73,14 @@ impl Output {
             self.stderr.show(until, |stamp| stamp.stderr),
         )?;
         Ok(Relayed { reader_gone: stdout.reader_gone || stderr.reader_gone })
+    }
+
+    /// Hands out whole lines, and at the end what is left, until both streams have ended or everything has come that `until` names.
+    pub(super) async fn hand_out(&mut self, until: watch::Receiver<Option<Offsets>>, hand: &Hand) {
+        tokio::join!(
+            self.stdout.hand_out(until.clone(), |stamp| stamp.stdout, StreamId::Stdout, hand),
+            self.stderr.hand_out(until, |stamp| stamp.stderr, StreamId::Stderr, hand),
+        );
     }
 
     /// Keeps what nobody is to see, until both streams have ended, or everything has come that `until` names.
@@ -170,6 +194,38 @@ impl Stream {
         }
     }
 
+    async fn hand_out(
+        &mut self,
+        mut until: watch::Receiver<Option<Offsets>>,
+        of: fn(&Offsets) -> u64,
+        stream: StreamId,
+        hand: &Hand,
+    ) {
+        loop {
+            let is_there = until.borrow().as_ref().is_some_and(|stamp| self.came >= of(stamp));
+            let is_over = is_there || self.source.is_none();
+            let whole = if is_over { Some(self.pending.len()) } else { self.whole_lines() };
+            if let Some(length) = whole.filter(|length| *length > 0) {
+                let lines = self.pending.split_to(length);
+                hand.sender.send((hand.server, Written { stream, lines })).await.ok();
+            }
+            let Some(source) = self.source.as_mut().filter(|_| !is_over) else { return };
+            tokio::select! {
+                next = source.next_at() => match next {
+                    Some((_, bytes)) => self.came(bytes),
+                    None => self.source = None,
+                },
+                Ok(()) = until.changed() => {}
+            }
+        }
+    }
+
+    /// How much of what is pending is whole lines, or more than is waited for.
+    fn whole_lines(&self) -> Option<usize> {
+        let whole = self.pending.iter().rposition(|byte| *byte == b'\n').map(|last| last + 1);
+        whole.or_else(|| (self.pending.len() > LINE).then_some(LINE))
+    }
+
     /// Records what is about to be written, once, however often that is begun.
     fn record(&mut self) {
         let begin = self.came - self.pending.len() as u64;
@@ -182,8 +238,7 @@ impl Stream {
 
     async fn lines(&mut self) -> Bytes {
         loop {
-            let whole = self.pending.iter().rposition(|byte| *byte == b'\n').map(|last| last + 1);
-            if let Some(length) = whole.or_else(|| (self.pending.len() > LINE).then_some(LINE)) {
+            if let Some(length) = self.whole_lines() {
                 return self.pending.split_to(length);
             }
             let Some(source) = &mut self.source else { return pending().await };

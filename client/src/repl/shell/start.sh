@@ -1,5 +1,6 @@
 # Becomes the session's shell: the user's own if it is one that is known here, or else sh. It reads what it is to do, unit after unit,
-# from descriptor 0, and reports on descriptor 9, which neither reaches the commands that it runs. `mode` is set in front of this.
+# from descriptor 0, and reports on descriptor 9, which neither reaches the commands that it runs. `mode` is set in front of this, and `reads`
+# where nobody types.
 #
 # A shell that reads units as its program text goes on with the next one whatever happens in one of them: there is no loop that an
 # interrupt could leave. The terminal, if there is one, is descriptors 1 and 2, and 7 as what commands read.
@@ -111,6 +112,6 @@ case $mode/$kind in
         [ "$kind" != busybox ] || set -- ash
         ;;
 esac
-[ "$mode" != terminal ] || __telex_boot="exec 7<&2; $__telex_boot"
+[ "$mode" != terminal ] || __telex_boot="exec 7<${reads:-&2}; $__telex_boot"
 export __telex_boot
 exec "$shell" "$@"
